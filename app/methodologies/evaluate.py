@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from app.methodologies.grammar import Binary, Call, Compare, Formula, Name, Negative, Node, Number, Problem, Text, problem
+from app.methodologies.grammar import (
+    Binary,
+    Call,
+    Compare,
+    Formula,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Problem,
+    Text,
+    problem,
+)
 
 Values = list[Any]
 """Variables in their order, then the steps; a Fraction each, a str for a choice."""

@@ -50,7 +50,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "argument_count": ("{name} 需要 {expected} 个参数,现有 {found} 个", "{name} takes {expected}, found {found}"),
     "text_outside_choice": (
         "引号文本只能与选项变量用 == 或 != 比较",
-        'a quoted text may only be compared with a choice by == or !=',
+        "a quoted text may only be compared with a choice by == or !=",
     ),
     "unknown_option": ("{name} 没有选项 {found}", "{name} has no option {found}"),
     "division_by_zero": ("除数恒为零", "the divisor is always zero"),
@@ -469,9 +469,7 @@ def _check_uses(expression: Node, known: dict[str, frozenset[str] | None], used:
             if node.left.name in known and (options is None or node.right.value not in options):
                 where = node.right
                 found = repr(where.value)
-                problems.append(
-                    problem("unknown_option", where.line, where.column, name=node.left.name, found=found)
-                )
+                problems.append(problem("unknown_option", where.line, where.column, name=node.left.name, found=found))
         elif isinstance(node, Name):
             used.add(node.name)
             if node.name not in known:

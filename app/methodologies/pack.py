@@ -177,9 +177,7 @@ def _texts(value: Any) -> Any:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
-def _parameters(
-    own: Any, changes: Any, shared: dict[str, Any], issues: list[Issue]
-) -> list[dict[str, Any]]:
+def _parameters(own: Any, changes: Any, shared: dict[str, Any], issues: list[Issue]) -> list[dict[str, Any]]:
     """The parameters with `use = "..."` replaced by the shared table it names; a version's changes go on top."""
     written: list[dict[str, Any]] = []
     if not isinstance(own, dict) or not isinstance(changes, dict):

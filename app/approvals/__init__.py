@@ -1,0 +1,9 @@
+"""Four eyes: whatever moves credits or money by hand, or publishes a method, is asked by one person, approved by another.
+
+The approval binds to the hash of the payload; execution compares it again in its own transaction (AUD-1).
+"""
+
+from app.approvals.actions import approve, ask, execute, reject
+from app.approvals.models import Approval
+
+__all__ = ["Approval", "approve", "ask", "execute", "reject"]

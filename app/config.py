@@ -1,0 +1,107 @@
+"""Settings: typed and complete, or no start. All problems are named at once.
+
+Outside production, what the environment does not set is read from ``var/env``, which ``dev.py`` writes when it starts
+the embedded servers; so ``flask …`` in a second terminal talks to the same PostgreSQL and Redis.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = ("development", "test", "production")
+_WEAK_SECRET = "development-secret-not-for-production"  # noqa: S105 - refused in production below
+
+
+class SettingsError(Exception):
+    """The settings are incomplete or wrong; the message names each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that differs between two installations."""
+
+    environment: str
+    database_url: str
+    redis_url: str
+    secret: str
+    wechat_appid: str
+    wechat_secret: str
+    wechat_api_base: str
+    public_base_url: str
+    trusted_proxies: int
+    database_pool: int
+    session_days: int
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises SettingsError with every problem in one message."""
+    source = dict(os.environ if environ is None else environ)
+    if source.get("DIANDI_ENV", "development") != "production" and environ is None:
+        source = {**_file_settings(ROOT / "var" / "env"), **source}
+    problems: list[str] = []
+    settings = _read(source, problems)
+    _check(settings, problems)
+    if problems:
+        raise SettingsError("settings: " + "; ".join(problems))
+    return settings
+
+
+def _read(source: Mapping[str, str], problems: list[str]) -> Settings:
+    def number(name: str, default: int) -> int:
+        try:
+            return int(source.get(name, default))
+        except ValueError:
+            problems.append(f"{name} is no whole number")
+            return default
+
+    return Settings(
+        environment=source.get("DIANDI_ENV", "development"),
+        database_url=_driver(source.get("DATABASE_URL", "")),
+        redis_url=source.get("REDIS_URL", ""),
+        secret=source.get("DIANDI_SECRET", _WEAK_SECRET),
+        wechat_appid=source.get("WECHAT_APPID", "wxlocal000000000001"),
+        wechat_secret=source.get("WECHAT_SECRET", "local-wechat-secret"),
+        wechat_api_base=source.get("WECHAT_API_BASE", "https://api.weixin.qq.com").rstrip("/"),
+        public_base_url=source.get("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/"),
+        trusted_proxies=number("TRUSTED_PROXIES", 0),
+        database_pool=number("DATABASE_POOL", 8),
+        session_days=number("SESSION_DAYS", 30),
+    )
+
+
+def _check(settings: Settings, problems: list[str]) -> None:
+    if settings.environment not in ENVIRONMENTS:
+        problems.append(f"DIANDI_ENV must be one of {', '.join(ENVIRONMENTS)}")
+    if not settings.database_url:
+        problems.append("DATABASE_URL is missing (start with `python3 dev.py run`, or set it)")
+    elif not settings.database_url.startswith("postgresql+psycopg://"):
+        problems.append("DATABASE_URL must be a postgresql:// address")
+    if not settings.redis_url:
+        problems.append("REDIS_URL is missing (start with `python3 dev.py run`, or set it)")
+    if settings.production:
+        if settings.secret == _WEAK_SECRET or len(settings.secret) < 32:
+            problems.append("DIANDI_SECRET must be set to at least 32 random characters")
+        if settings.wechat_appid.startswith("wxlocal") or "127.0.0.1" in settings.wechat_api_base:
+            problems.append("WECHAT_APPID, WECHAT_SECRET, WECHAT_API_BASE must name the real WeChat")
+
+
+def _driver(url: str) -> str:
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def _file_settings(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    return {key.strip(): value.strip() for key, _, value in pairs}

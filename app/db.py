@@ -1,0 +1,122 @@
+"""PostgreSQL: the one ``db``, the model base, and the one way to open a transaction.
+
+A command is one transaction, opened by the edge with ``with transaction():``. It does not nest, it commits at its end,
+and no call over the network may happen inside it. READ COMMITTED, with constraints and row locks in a stated order.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from flask_sqlalchemy import SQLAlchemy
+from psycopg import errors as pg
+from sqlalchemy import BigInteger, Connection, DateTime, Identity, MetaData, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
+
+T = TypeVar("T")
+_open: ContextVar[bool] = ContextVar("transaction_open", default=False)
+RETRIES = 5
+
+
+class Model(DeclarativeBase):
+    """Base of all tables. Names of constraints are fixed, so that migrations can name them."""
+
+    registry = registry(
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={
+            int: BigInteger,
+            datetime: DateTime(timezone=True),
+            dict[str, Any]: JSONB,
+            list[Any]: JSONB,
+        },
+    )
+
+
+db = SQLAlchemy(model_class=Model)
+
+
+def id_column() -> Mapped[int]:
+    return mapped_column(BigInteger, Identity(always=False), primary_key=True)
+
+
+def session() -> Session:
+    """The session of this context. Domain code writes through it and never commits."""
+    return cast(Session, db.session())
+
+
+def connection() -> Connection:
+    """The session's own connection, for hot paths that speak Core or plain SQL in the same transaction."""
+    return session().connection()
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """One command, one transaction: commits at the end, rolls back on any exception. Raises RuntimeError when nested."""
+    if _open.get():
+        raise RuntimeError("a transaction is open already; commands do not nest")
+    token = _open.set(True)
+    current = session()
+    try:
+        yield current
+        current.commit()
+    except BaseException:
+        current.rollback()
+        raise
+    finally:
+        _open.reset(token)
+
+
+def in_transaction() -> bool:
+    """Whether a command is running. Whoever calls over the network asks this first and refuses."""
+    return _open.get()
+
+
+def forbid_in_transaction(what: str) -> None:
+    """Raise when a call over the network is about to happen inside a transaction."""
+    if _open.get():
+        raise RuntimeError(f"{what}: no network inside a transaction")
+
+
+def retrying(command: Callable[[], T]) -> T:
+    """Run a whole command again when PostgreSQL chose it as the victim of a deadlock (40P01) or a serialisation (40001).
+
+    At most five times, with jitter, with the same keys: every command is idempotent by its natural key.
+    """
+    for attempt in range(RETRIES):
+        try:
+            return command()
+        except DBAPIError as error:
+            if attempt == RETRIES - 1 or not isinstance(error.orig, (pg.DeadlockDetected, pg.SerializationFailure)):
+                raise
+            time.sleep(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311 - jitter, no secret
+    raise AssertionError("unreachable")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an exception means that PostgreSQL cannot be reached or is starting, so that the caller should come back."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, OperationalError):
+        return not isinstance(error.orig, (pg.DeadlockDetected,))
+    return isinstance(error, (pg.OperationalError, TimeoutError))
+
+
+def database_now() -> datetime:
+    """PostgreSQL's clock; an alarm compares ours with it."""
+    return cast(datetime, connection().execute(text("select clock_timestamp()")).scalar_one())

@@ -1,0 +1,24 @@
+"""Facts that other parts listen to. Each is an outbox row of the transaction that made it true (see app/outbox.py).
+
+Listeners stand in one visible table, ``jobs/listeners.py``. Payloads carry ids and absolute values, no personal data.
+"""
+
+from __future__ import annotations
+
+RECORD_COUNTED = "record.counted"
+RECORD_REVERSED = "record.reversed"
+AWARD_PAID = "award.paid"
+SCORES_CHANGED = "scores.changed"
+BUDGET_FUNDED = "budget.funded"
+CODE_REDEEMED = "code.redeemed"
+PERSON_DELETED = "person.deleted"
+
+ALL = (
+    RECORD_COUNTED,
+    RECORD_REVERSED,
+    AWARD_PAID,
+    SCORES_CHANGED,
+    BUDGET_FUNDED,
+    CODE_REDEEMED,
+    PERSON_DELETED,
+)

@@ -1,0 +1,69 @@
+"""Notices: what a person is told, in the applet's inbox. One natural key each, so a crash never tells twice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, Text, UniqueConstraint, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Model, connection, id_column, session
+
+
+class Notice(Model):
+    """One message to one person. ``kind`` is a stable code, the words are kept as they were said."""
+
+    __tablename__ = "notices"
+    __table_args__ = (UniqueConstraint("notice_key"), Index("ix_notices_person", "person_id", "id"))
+
+    id: Mapped[int] = id_column()
+    notice_key: Mapped[str] = mapped_column(Text)
+    program_id: Mapped[int | None]
+    person_id: Mapped[int]
+    kind: Mapped[str] = mapped_column(Text)
+    zh: Mapped[str] = mapped_column(Text)
+    en: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    read_at: Mapped[datetime | None]
+
+
+def tell(
+    *,
+    key: str,
+    person_id: int,
+    kind: str,
+    zh: str,
+    en: str,
+    at: datetime,
+    program_id: int | None = None,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Tell a person something, once per ``key`` (for example ``record:41:reversed``)."""
+    row = {
+        "notice_key": key,
+        "program_id": program_id,
+        "person_id": person_id,
+        "kind": kind,
+        "zh": zh,
+        "en": en,
+        "details": details or {},
+        "created_at": at,
+    }
+    connection().execute(insert(Notice).values(row).on_conflict_do_nothing())
+
+
+def of_person(person_id: int, *, before: int | None, limit: int) -> list[Notice]:
+    """A person's notices, newest first, below the cursor ``before``."""
+    query = select(Notice).where(Notice.person_id == person_id)
+    if before is not None:
+        query = query.where(Notice.id < before)
+    return list(session().scalars(query.order_by(Notice.id.desc()).limit(limit)))
+
+
+def mark_read(*, person_id: int, up_to: int, at: datetime) -> None:
+    """Mark a person's notices up to an id as read."""
+    unread = (Notice.person_id == person_id, Notice.id <= up_to, Notice.read_at.is_(None))
+    session().execute(update(Notice).where(*unread).values(read_at=at))

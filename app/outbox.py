@@ -1,0 +1,44 @@
+"""Outbox: what must follow a commit is a row of that commit. The relay (``jobs/relay.py``) delivers it at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, Text, insert, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import events
+from app.db import Model, connection, id_column
+
+
+class OutboxEvent(Model):
+    """One fact. ``published_at`` is set in the transaction in which all its listeners did their work."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_unpublished", "id", postgresql_where=text("published_at is null")),)
+
+    id: Mapped[int] = id_column()
+    program_id: Mapped[int | None]
+    event: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    published_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+
+def publish(event: str, payload: dict[str, Any], *, program_id: int | None = None) -> None:
+    """Put one fact into the outbox of the running transaction."""
+    publish_many([(event, program_id, payload)])
+
+
+def publish_many(facts: Iterable[tuple[str, int | None, dict[str, Any]]]) -> None:
+    """Put many facts into the outbox with one statement. Raises ValueError for an event that app/events.py lacks."""
+    rows = [{"event": event, "program_id": program_id, "payload": payload} for event, program_id, payload in facts]
+    for row in rows:
+        if row["event"] not in events.ALL:
+            raise ValueError(f"unknown event {row['event']!r}")
+    if rows:
+        connection().execute(insert(OutboxEvent), rows)
