@@ -29,12 +29,24 @@ loglevel = "warning"
 
 
 def on_starting(server: Any) -> None:
-    """Counters of an earlier run would be added to ours."""
+    """Files of an earlier run's processes would be read for ever; those of a living worker process stay."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for old in Path(folder).glob("*.db"):
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for old in Path(folder).glob("*_*.db"):
+        if not _alive(old.stem.rpartition("_")[2]):
             old.unlink(missing_ok=True)
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def child_exit(server: Any, worker: Any) -> None:

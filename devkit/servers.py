@@ -230,7 +230,7 @@ class Servers:
         sock = self.sockets / "valkey.sock"
         sock.unlink(missing_ok=True)
         options = ["--port", "0", "--unixsocket", sock, "--unixsocketperm", "700", "--dir", self.valkey_data]
-        options += ["--pidfile", self.home / "valkey.pid", "--save", "", "--daemonize", "no"]
+        options += ["--pidfile", self.home / "valkey.pid", "--save", "", "--daemonize", "no", "--databases", "64"]
         options += ["--appendonly", "yes" if self.durable_redis else "no", "--appendfsync", "everysec"]
         self._await_valkey(self._spawn([valkey_binary(), *options], "valkey.log", as_root=True))
 
