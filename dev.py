@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -51,7 +52,12 @@ def main(argv: list[str]) -> int:
         return 0
     os.chdir(ROOT)
     environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    os.execve(venv_python, [str(venv_python), "-m", "devkit", command, *rest], environ)
+    return become(venv_python, [str(venv_python), "-m", "devkit", command, *rest], environ)
+
+
+def become(program: Path, argv: list[str], environ: dict[str, str]) -> NoReturn:
+    """This process turns into another program: signals, terminal and exit code are that one's own."""
+    os.execve(program, argv, environ)  # noqa: S606 - no shell is meant
 
 
 class SetupFailed(Exception):

@@ -1,8 +1,8 @@
 """Embedded PostgreSQL and Valkey, one pair per purpose ("demo", "test", "bench"), data under `var/<purpose>/`.
 
-They listen on unix sockets only, in a short folder under /tmp named after the checkout: a socket's path may have at most
-107 bytes, a checkout's path may be longer. Several processes may use one pair: each holds a shared file lock, and who
-leaves as the last one stops the servers. The kernel drops such locks when a process dies, so there is nothing stale.
+They listen on unix sockets only, in a short folder under /tmp named after the checkout: a socket's path may have at
+most 107 bytes, a checkout's path may be longer. Several processes may use one pair: each holds a shared file lock, and
+who leaves as the last one stops the servers. The kernel drops such locks when a process dies: nothing goes stale.
 Data is as safe as in production: fsync, full_page_writes and data checksums stay on, also for tests.
 """
 
@@ -164,7 +164,8 @@ class Servers:
         running = self._running(self.pg_data / "postmaster.pid", self.pg_data)
         if running is not None:
             with suppress(ServersError):
-                return self._await_postgres(running, seconds=10)
+                self._await_postgres(running, seconds=10)
+                return
             end(running, signal.SIGINT, signal.SIGQUIT)  # alive but deaf: its socket was cleaned away
         if not (self.pg_data / "PG_VERSION").exists():
             self._init_postgres()
@@ -224,7 +225,8 @@ class Servers:
         running = self._running(self.home / "valkey.pid", self.valkey_data)
         if running is not None:
             with suppress(ServersError):
-                return self._await_valkey(running, seconds=5)
+                self._await_valkey(running, seconds=5)
+                return
             end(running, signal.SIGTERM, signal.SIGKILL)
         self.valkey_data.mkdir(exist_ok=True)
         sock = self.sockets / "valkey.sock"
@@ -299,7 +301,7 @@ def server_environ() -> dict[str, str]:
 def socket_folder(key: str) -> Path:
     """A short folder, the same for every process of this user that names the same checkout and purpose."""
     name = f"diandi-{os.geteuid()}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-    base = Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108 - owner is checked
+    base = Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())
     longest = base / name / "pg" / ".s.PGSQL.5432"
     if len(os.fsencode(longest)) > SOCKET_PATH_BYTES:
         raise ServersError(f"{base} is too long a path for unix sockets; set TMPDIR to a short folder")

@@ -168,7 +168,7 @@ def _numbered() -> Iterator[int]:
 
 
 def _try_lock(path: Path) -> IO[str] | None:
-    guard = open(path, "a")
+    guard = open(path, "a")  # noqa: SIM115 - held while the slot is
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

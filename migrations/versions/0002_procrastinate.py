@@ -1,7 +1,7 @@
 """The job queue's own tables and functions, as the locked version of procrastinate defines them.
 
-When a later version of the package changes its schema, it ships a migration; a revision of ours then executes that file,
-guarded by a look at what is there, because a database made after the change has it already.
+When a later version of the package changes its schema, it ships a migration; a revision of ours then executes that
+file, guarded by a look at what is there, because a database made after the change has it already.
 
 Forward only.
 """
