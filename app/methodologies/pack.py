@@ -214,7 +214,7 @@ def _examples(
                 words = (f"没有版本 {missing}", f"no version {missing!r}")
                 issues.append(Issue(("examples", place, "versions"), "unknown_version", *words))
         if wanted is None or (isinstance(wanted, list) and number in map(str, wanted)):
-            kept.append(_texts({**{k: v for k, v in example.items() if k != "versions"}, "at": place}))
+            kept.append({**_texts({k: v for k, v in example.items() if k != "versions"}), "at": place})
     return kept
 
 
