@@ -6,6 +6,7 @@ Raw input is thinned after its retention time; the hash stays, so that a repeat 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import LargeBinary, Text, UniqueConstraint, text
@@ -13,6 +14,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Model, connection, id_column
+
+_CLAIM_MANY = text(
+    "insert into inbox_deliveries (consumer, event_id) select :consumer, unnest(cast(:ids as bigint[]))"
+    " on conflict do nothing returning event_id"
+)
 
 
 class InboxMessage(Model):
@@ -57,3 +63,11 @@ def first_delivery(consumer: str, event_id: int) -> bool:
     statement = insert(InboxDelivery).values(consumer=consumer, event_id=event_id)
     done = connection().execute(statement.on_conflict_do_nothing().returning(InboxDelivery.event_id))
     return done.first() is not None
+
+
+def first_deliveries(consumer: str, event_ids: Sequence[int]) -> set[int]:
+    """Claim many events for a listener with one statement; answers those that it did not apply before."""
+    if not event_ids:
+        return set()
+    claimed = connection().execute(_CLAIM_MANY, {"consumer": consumer, "ids": list(event_ids)})
+    return set(claimed.scalars())

@@ -1,0 +1,47 @@
+"""Work for later: a job in the queue that is a row of the running transaction, so a rollback takes it along.
+
+The names stand here, the functions in ``jobs/tasks.py``; the domain does not know who works on them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import text
+
+from app.db import connection
+
+DELIVER_NOTICE = "notices.deliver"
+CLOSE_OBSERVATIONS = "sources.close_days"
+EXPIRE_LOTS = "ledger.expire_lots"
+PAY_PENDING = "funding.pay_pending"
+FREEZE_BOARDS = "leaderboards.freeze"
+CLOSE_STATEMENTS = "settlement.close"
+
+ALL = (DELIVER_NOTICE, CLOSE_OBSERVATIONS, EXPIRE_LOTS, PAY_PENDING, FREEZE_BOARDS, CLOSE_STATEMENTS)
+
+_INSERT = text(
+    """
+    insert into procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, scheduled_at)
+    values ('default', :task, :lock, :key, cast(:args as jsonb), :at)
+    on conflict (queueing_lock) where status = 'todo' do nothing
+    returning id
+    """
+)
+
+
+def defer(
+    task: str, *, key: str | None = None, lock: str | None = None, at: datetime | None = None, **args: Any
+) -> int | None:
+    """Queue one job in this transaction; answers its id, or None when a job with the same ``key`` waits already.
+
+    ``key`` keeps a job from being queued twice while it waits; jobs with the same ``lock`` run one after the other.
+    A job may run twice (its worker can die after the work and before saying so), so it must not mind.
+    Arguments are plain JSON and hold ids, never personal data. Raises ValueError for a name that is not in ``ALL``.
+    """
+    if task not in ALL:
+        raise ValueError(f"unknown task {task!r}")
+    values = {"task": task, "lock": lock, "key": key, "args": json.dumps(args), "at": at}
+    return cast("int | None", connection().execute(_INSERT, values).scalar_one_or_none())
