@@ -1,0 +1,126 @@
+"""Answers: plain JSON for what went well, one envelope for what did not, never internals, never a 500 for bad input."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from app.cache import REDIS_DOWN
+from app.db import is_outage, session
+from app.errors import BUSY, NOT_FOUND, Kind, Refusal, declare
+from edge import request_id
+from edge.language import language
+
+log = logging.getLogger("diandi.edge")
+RETRY_AFTER_SECONDS = 2
+
+INTERNAL = declare(
+    "internal",
+    Kind.INTERNAL,
+    zh="系统出现故障，我们已收到记录。请稍后重试；如需帮助，请提供 request_id。",
+    en="Something broke on our side, and we have a record of it. Try again later; for help, quote the request_id.",
+)
+METHOD_NOT_ALLOWED = declare(
+    "method_not_allowed",
+    Kind.WRONG_METHOD,
+    zh="该地址不支持此请求方法，请查看接口文档。",
+    en="This address doesn't take that method. See the API's documentation.",
+)
+BODY_TOO_LARGE = declare(
+    "body_too_large",
+    Kind.TOO_LARGE,
+    zh="提交的内容过大，请缩小或分批提交。",
+    en="The request is too large. Send less, or send it in parts.",
+)
+BAD_REQUEST = declare(
+    "bad_request",
+    Kind.MALFORMED,
+    zh="请求格式有误，请检查请求地址与请求头。",
+    en="The request itself is malformed. Check its address and headers.",
+)
+LOGIN_REQUIRED = declare(
+    "login_required",
+    Kind.UNAUTHENTICATED,
+    zh="登录状态已失效，请重新登录。",
+    en="You are not logged in, or no longer. Log in again.",
+)
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer. Times must be ISO text and ids strings already."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_refuse_type)
+    return Response(body, status, headers, mimetype="application/json")
+
+
+def nothing() -> Response:
+    """Done, and there is nothing to say (204)."""
+    return Response(status=204)
+
+
+def refusal_answer(refusal: Refusal) -> Response:
+    """The one envelope. 429 and 503 say when to come back."""
+    details = dict(refusal.details)
+    content = {
+        "error": {
+            "code": refusal.code,
+            "message": refusal.message(language()),
+            "details": details,
+            "request_id": request_id.current(),
+        }
+    }
+    headers = {}
+    if refusal.kind in (Kind.TOO_MANY, Kind.UNAVAILABLE):
+        headers["Retry-After"] = str(details.get("retry_after", RETRY_AFTER_SECONDS))
+    if refusal.kind is Kind.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=str)
+    return Response(body, refusal.kind.value, headers, mimetype="application/json")
+
+
+def register(app: Flask) -> None:
+    """Turn every exception of this application into the envelope."""
+    app.register_error_handler(Refusal, refusal_answer)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _any_error)
+
+
+def _http_error(error: HTTPException) -> Response:
+    """What Flask itself refuses: unknown address, wrong method, too large, malformed."""
+    status = error.code or 500
+    if status == HTTPStatus.NOT_FOUND:
+        return refusal_answer(NOT_FOUND())
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = sorted(getattr(error, "valid_methods", None) or [])
+        response = refusal_answer(METHOD_NOT_ALLOWED(allowed=allowed))
+        response.headers["Allow"] = ", ".join(allowed)
+        return response
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return refusal_answer(BODY_TOO_LARGE())
+    if status < HTTPStatus.BAD_REQUEST:
+        return Response(status=status, headers=dict(error.get_headers()))
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return refusal_answer(BAD_REQUEST())
+    return refusal_answer(INTERNAL())
+
+
+def _any_error(error: Exception) -> Response:
+    """An outage of PostgreSQL or Redis is "busy"; everything else is our defect, logged in full and told in brief."""
+    session().rollback()
+    if is_outage(error) or isinstance(error, PoolTimeout):
+        log.warning("database outage: %s", type(error).__name__)
+        return refusal_answer(BUSY(retry_after=RETRY_AFTER_SECONDS))
+    if isinstance(error, REDIS_DOWN):
+        log.warning("redis outage: %s", type(error).__name__)
+        return refusal_answer(BUSY(retry_after=RETRY_AFTER_SECONDS))
+    log.error("unhandled %s", type(error).__name__, exc_info=error)
+    return refusal_answer(INTERNAL())
+
+
+def _refuse_type(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} in an answer: say how it reads in JSON")
