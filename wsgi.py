@@ -5,6 +5,8 @@ from __future__ import annotations
 from apiflask import APIFlask
 from flask_migrate import Migrate
 
+import jobs.cli
+import ops
 from app import cache, config, tables, vault  # noqa: F401
 from app.db import db
 
@@ -27,4 +29,6 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     cache.connect(settings.redis_url)
     db.init_app(app)
     migrate.init_app(app, db, compare_type=True)
+    ops.register(app)
+    jobs.cli.register(app)
     return app

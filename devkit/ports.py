@@ -25,9 +25,9 @@ class Reserved:
 def reserve(first: int, *, exactly: bool = False) -> Reserved:
     """The first free port from `first` on. Raises PortTaken when `exactly` that one is wanted and it is in use.
 
-    gunicorn binds with SO_REUSEPORT, so two checkouts could share one port without an error. Two guards against that: the
-    trial bind is made without the flag and fails while anybody listens; and a UDP socket on the same number, which can
-    have one owner only, is the sign for others who start at this moment. The kernel drops it when we die.
+    gunicorn binds with SO_REUSEPORT, so two checkouts could share one port without an error. Two guards against that:
+    the trial bind is made without the flag and fails while anybody listens; and a UDP socket on the same number, which
+    can have one owner only, is the sign for others who start at this moment. The kernel drops it when we die.
     """
     for number in range(first, first + (1 if exactly else TRIES)):
         sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

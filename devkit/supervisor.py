@@ -56,7 +56,10 @@ class Child:
 
 
 class Supervisor:
-    """Starts children, restarts those that die, ends all on a signal. `record` names them for a run after our kill -9."""
+    """Starts children, restarts those that die, ends all on a signal.
+
+    `record` is a file that names them, for the next run in case this one is killed with -9.
+    """
 
     def __init__(self, record: Path) -> None:
         self.record = record
@@ -116,7 +119,7 @@ class Supervisor:
         self.record.unlink(missing_ok=True)
 
     def end_leftovers(self) -> None:
-        """End what a run left behind that was killed with -9: the recorded ids, if they are still the same processes."""
+        """End what a run left behind that was killed with -9: the recorded ids, if still the same processes."""
         try:
             recorded = json.loads(self.record.read_text())
         except (OSError, ValueError):
@@ -145,6 +148,6 @@ class Supervisor:
 
 
 def _end_group(leader: int) -> None:
-    """What a child started and didn't end itself. The group's id is the child's id, as it leads a session of its own."""
+    """End what a child started and left. The group's id is the child's id, as it leads a session of its own."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
