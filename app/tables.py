@@ -3,10 +3,18 @@
 from app import audit, inbox, notices, operators, outbox  # noqa: F401
 from app.approvals import models as _approvals  # noqa: F401
 from app.funding import models as _funding  # noqa: F401
+from app.imports import models as _imports  # noqa: F401
+from app.leaderboards import models as _leaderboards  # noqa: F401
 from app.ledger import models as _ledger  # noqa: F401
+from app.mall import models as _mall  # noqa: F401
+from app.merchants import models as _merchants  # noqa: F401
+from app.methodologies import models as _methodologies  # noqa: F401
+from app.orders import models as _orders  # noqa: F401
 from app.people import models as _people  # noqa: F401
 from app.programs import models as _programs  # noqa: F401
 from app.records import models as _records  # noqa: F401
+from app.redemptions import models as _redemptions  # noqa: F401
 from app.scenarios import models as _scenarios  # noqa: F401
 from app.sources import models as _sources  # noqa: F401
 from app.vehicles import models as _vehicles  # noqa: F401
+from app.welfare import models as _welfare  # noqa: F401

@@ -1,0 +1,70 @@
+"""Tables of merchants: who is owed, their shops, and who may scan for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Model, id_column
+
+
+class Merchant(Model):
+    """A business that redeems. What we owe it stands on its fen account ``payable``."""
+
+    __tablename__ = "merchants"
+    __table_args__ = (
+        UniqueConstraint("program_id", "code"),
+        UniqueConstraint("program_id", "id"),
+        CheckConstraint("state in ('active','paused')", name="state"),
+    )
+
+    id: Mapped[int] = id_column()
+    program_id: Mapped[int] = mapped_column(ForeignKey("programs.id"))
+    code: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    name_en: Mapped[str] = mapped_column(Text, server_default="")
+    state: Mapped[str] = mapped_column(Text, server_default="active")
+    payable_account_id: Mapped[int]
+
+
+class Shop(Model):
+    """One place of a merchant where codes are scanned."""
+
+    __tablename__ = "shops"
+    __table_args__ = (
+        UniqueConstraint("program_id", "id"),
+        UniqueConstraint("merchant_id", "name"),
+        ForeignKeyConstraint(["program_id", "merchant_id"], ["merchants.program_id", "merchants.id"]),
+    )
+
+    id: Mapped[int] = id_column()
+    program_id: Mapped[int]
+    merchant_id: Mapped[int]
+    name: Mapped[str] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class Staff(Model):
+    """A person who works in a shop for a time, as clerk or owner."""
+
+    __tablename__ = "staff"
+    __table_args__ = (
+        CheckConstraint("role in ('clerk','owner')", name="role"),
+        Index(
+            "uq_staff_active",
+            "shop_id",
+            "person_id",
+            unique=True,
+            postgresql_where=text("active_until is null"),
+        ),
+        Index("ix_staff_person", "person_id"),
+    )
+
+    id: Mapped[int] = id_column()
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
+    role: Mapped[str] = mapped_column(Text)
+    active_from: Mapped[datetime]
+    active_until: Mapped[datetime | None]
