@@ -1,5 +1,6 @@
 """`flask methodologies check FILE`: everything that is wrong with a pack, line by line, all at once."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -75,10 +76,10 @@ def _findings(pack: Pack, content: Content) -> Iterator[Finding]:
         return
     problems, formula = _check_formula(content)
     start = pack.places.text_starts.get(("formula",), 1)
-    for found in problems:
-        moved = found.moved(start - 1)
+    for each in problems:
+        moved = each.moved(start - 1)
         yield Finding(moved.line, moved.column, moved.code, moved.zh, moved.en, moved.severity)
-    broken = any(p.severity == "error" for p in (*problems, *issues))
+    broken = any(p.severity == "error" for p in problems) or any(i.severity == "error" for i in issues)
     if formula is not None and not broken:
         for issue in _check_results(content):
             yield _placed(pack, issue)
@@ -114,7 +115,8 @@ def _check_formula(content: Content) -> tuple[list[Problem], Formula | None]:
 
 def _unused(formula: Formula, content: Content) -> list[Problem]:
     """Parameters that nothing uses; a stale table in a published version misleads its readers."""
-    used = {n.name for e in (*(s.expression for s in formula.steps), formula.result) for n in walk(e) if isinstance(n, Name)}
+    expressions = [*(step.expression for step in formula.steps), formula.result]
+    used = {node.name for expression in expressions for node in walk(expression) if isinstance(node, Name)}
     used |= {entry.get("default_parameter") for entry in content["variables"]}
     idle = [entry["name"] for entry in (*content["parameters"], *content["variables"]) if entry["name"] not in used]
     return [problem("unused_name", 1, 1, name=name, severity="warning") for name in idle]
@@ -204,12 +206,14 @@ def _overlaps(pack: Pack) -> list[Finding]:
     spans = sorted(
         (str(c["in_force"]["from"]), str(c["in_force"]["to"] or "9999-12-31"), str(c["version"])) for c in pack.contents
     )
-    line = pack.places.line(("versions",)) if pack.places.lines.get(("versions", 0)) else pack.places.line(("schedule",))
+    own = ("versions", 0) in pack.places.lines
+    line = pack.places.line(("versions", 0) if own else ("schedule",))
     found: list[Finding] = []
-    for (_, end, first), (start, _, second) in zip(spans, spans[1:], strict=False):
+    for (_, end, first), (start, _, second) in itertools.pairwise(spans):
         if start < end:
             words = (f"版本 {first} 与 {second} 的生效期重叠", f"versions {first} and {second} are in force on one day")
             found.append(Finding(line, 1, "overlap", *words, "error"))
         if first == second:
-            found.append(Finding(line, 1, "duplicate_version", f"版本 {first} 重复", f"version {first} is given twice", "error"))
+            words = (f"版本 {first} 重复", f"version {first} is given twice")
+            found.append(Finding(line, 1, "duplicate_version", *words, "error"))
     return found

@@ -9,7 +9,7 @@ from app.methodologies.dimensions import FUEL_FACTOR, GRID_FACTOR, PURE, Unit, U
 from app.methodologies.grammar import RESERVED
 from app.methodologies.method import PROVINCES
 from app.methodologies.pack import Content, Issue
-from app.methodologies.quantities import NotANumber, fraction, number_text
+from app.methodologies.quantities import NotANumber, exact_text, fraction, number_text
 from app.methodologies.toml_lines import Path
 
 EVIDENCE: Final = {"S": "sourced", "C": "computed", "U": "unverified", "P": "program rule"}
@@ -21,9 +21,26 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}\Z")
 _KEY = re.compile(r"[a-z][a-z0-9-]{1,47}\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,23}\Z")
 _REGION = re.compile(r"[A-Z]{2}(-[A-Z]{2}(-[A-Z0-9]{1,8})?)?\Z")
-_VARIABLE: Final = frozenset("name unit kind label min max required default default_parameter options".split())
+_VARIABLE: Final = frozenset(
+    "name unit kind label min max default default_parameter options".split()  # noqa: SIM905 - words read best as words
+)
 _PARAMETER: Final = frozenset(
-    "name label unit value by_region excluded source year evidence evidence_by_region unverified fuel min max".split()
+    [
+        "name",
+        "label",
+        "unit",
+        "value",
+        "by_region",
+        "excluded",
+        "source",
+        "year",
+        "evidence",
+        "evidence_by_region",
+        "unverified",
+        "fuel",
+        "min",
+        "max",
+    ]
 )
 _EXAMPLE: Final = frozenset({"at", "region", "inputs", "mg", "credits", "kg", "steps", "note"})
 
@@ -43,7 +60,11 @@ class _Findings:
 
     def words(self, path: Path, value: Any) -> None:
         """A text in both languages."""
-        if not isinstance(value, dict) or set(value) != {"zh", "en"} or not all(isinstance(v, str) for v in value.values()):
+        if (
+            not isinstance(value, dict)
+            or set(value) != {"zh", "en"}
+            or not all(isinstance(v, str) for v in value.values())
+        ):
             self.add(path, "two_languages", '需要 { zh = "…", en = "…" }', 'needs { zh = "…", en = "…" }')
 
     def text(self, path: Path, value: Any, code: str, zh: str, en: str) -> None:
@@ -103,14 +124,18 @@ def _check_head(found: _Findings, content: Content) -> None:
         words = ("sources 至少写明一个标准或规则", "sources names at least one standard or rule")
         found.add(("sources",), "missing_source", *words)
     if not isinstance(regions, list) or not regions:
-        found.add(("regions",), "regions", 'regions 例如 ["CN"] 或 ["any"]', 'regions is a list such as ["CN"] or ["any"]')
+        found.add(
+            ("regions",), "regions", 'regions 例如 ["CN"] 或 ["any"]', 'regions is a list such as ["CN"] or ["any"]'
+        )
     for region in regions if isinstance(regions, list) else []:
         if region != "any":
             _check_region(found, ("regions",), region)
     if not isinstance(content["formula"], str) or not content["formula"].strip():
         found.add(("formula",), "no_formula", "缺少 formula", "formula is missing")
     if not isinstance(content["demonstration"], bool):
-        found.add(("versions",), "demonstration", "demonstration 只能是 true 或 false", "demonstration is true or false")
+        found.add(
+            ("versions",), "demonstration", "demonstration 只能是 true 或 false", "demonstration is true or false"
+        )
 
 
 def _check_region(found: _Findings, path: Path, region: Any) -> None:
@@ -141,7 +166,9 @@ def _check_variable(found: _Findings, entry: dict[str, Any], parameters: set[str
     found.words((*path, "label"), entry.get("label"))
     kind = entry.get("kind")
     if kind not in ("decimal", "integer", "choice"):
-        found.add((*path, "kind"), "kind", "kind 只能是 decimal、integer 或 choice", "kind is decimal, integer or choice")
+        found.add(
+            (*path, "kind"), "kind", "kind 只能是 decimal、integer 或 choice", "kind is decimal, integer or choice"
+        )
     if kind == "choice":
         options = entry.get("options")
         if not isinstance(options, list) or len(options) < 2 or len(set(options)) < len(options):
@@ -165,7 +192,10 @@ def _check_variable(found: _Findings, entry: dict[str, Any], parameters: set[str
 
 def _check_name(found: _Findings, path: Path, name: str) -> None:
     if not _NAME.match(name) or name in RESERVED:
-        words = (f"名称 {name} 不可用:小写字母、数字、下划线,且不是保留字", f"{name!r} cannot be a name: use a-z, 0-9, _")
+        words = (
+            f"名称 {name} 不可用:小写字母、数字、下划线,且不是保留字",
+            f"{name!r} cannot be a name: use a-z, 0-9, _",
+        )
         found.add(path, "name", *words)
 
 
@@ -223,10 +253,13 @@ def _check_guards(found: _Findings, path: Path, entry: dict[str, Any], unit: Uni
     if unit.dimension == FUEL_FACTOR:
         fuel = entry.get("fuel")
         if fuel not in FUELS:
-            words = ('每升因子须注明 fuel = "gasoline" 或 "diesel"', 'a factor per litre needs fuel = "gasoline" or "diesel"')
+            words = (
+                '每升因子须注明 fuel = "gasoline" 或 "diesel"',
+                'a factor per litre needs fuel = "gasoline" or "diesel"',
+            )
             found.add(path, "fuel", *words)
         elif not FUELS[fuel][0] <= in_base <= FUELS[fuel][1]:
-            limits = f"{float(FUELS[fuel][0])}–{float(FUELS[fuel][1])} kgCO2e/L"
+            limits = "–".join(exact_text(limit) for limit in FUELS[fuel]) + " kgCO2e/L"
             words = (f"{fuel} 因子应在 {limits};超过 3 多为每千克的因子", f"{fuel} must be {limits}: above 3 is per kg")
             found.add(path, "fuel_guard", *words)
     if unit.dimension == PURE and number < 0:

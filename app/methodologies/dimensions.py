@@ -62,13 +62,16 @@ UNIT_NAMES: Final = tuple(_UNITS)
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "unlike_quantities": ("{left} 与 {right} 不是同一种量,不能 {verb_zh}", "cannot {verb_en} {left} and {right}"),
-    "rounding_needs_number": ("{name} 只能用于纯数,这里是 {left};请先除以一个单位", "{name} needs a pure number, not {left}: divide by a unit first"),
+    "rounding_needs_number": (
+        "{name} 只能用于纯数,这里是 {left};请先除以一个单位",
+        "{name} needs a pure number, not {left}: divide by a unit first",
+    ),
     "conversion_constant": (
         "不要乘除 {value}:单位会自动换算;确有需要请声明为带单位和来源的参数",
         "do not multiply or divide by {value}: units convert themselves; if it is a real quantity, declare a parameter",
     ),
     "wrong_result": ("结果是 {left},应当是 {right}", "the result is {left}, but must be {right}"),
-}  # fmt: skip
+}
 
 
 class UnitError(ValueError):

@@ -174,14 +174,16 @@ def _choice(node: Call, parts: Mapping[str, Part]) -> Part:
     assert isinstance(condition, Compare)  # the parser lets nothing else stand here
     compare = _COMPARE[condition.op]
     left = _function(_build(condition.left, parts))
-    right: Callable[[Values], Any]
-    if isinstance(condition.right, Text):
-        text = condition.right.value
-        right = lambda values: text  # noqa: E731 - the two branches read alike
-    else:
-        right = _function(_build(condition.right, parts))
+    right: Callable[[Values], Any] = (
+        _text(condition.right) if isinstance(condition.right, Text) else _function(_build(condition.right, parts))
+    )
     then, other = (_function(_build(argument, parts)) for argument in node.arguments[1:])
     return lambda values: then(values) if compare(left(values), right(values)) else other(values)
+
+
+def _text(node: Text) -> Callable[[Values], Any]:
+    text = node.value
+    return lambda values: text
 
 
 def _function(part: Part) -> Function:
@@ -259,7 +261,7 @@ class _Ranger:
 
 
 def check_ranges(formula: Formula, known: Mapping[str, Range]) -> tuple[list[Problem], Range | None]:
-    """Where a divisor can be zero within the allowed ranges, and the range of the result (None if it cannot be told)."""
+    """Where a divisor can be zero within the allowed ranges; and the range of the result, None if it cannot be told."""
     ranger = _Ranger(known)
     for step in formula.steps:
         found = ranger.of(step.expression)

@@ -241,7 +241,8 @@ class _Parser:
         return token
 
     def fail(self, code: str, token: Token, **details: object) -> _Stop:
-        return _Stop(problem(code, token.line, token.column, **details))
+        zh, en = WORDS[code]
+        return _Stop(Problem(code, token.line, token.column, zh.format(**details), en.format(**details)))
 
     def is_op(self, *ops: str) -> bool:
         return self.token.kind == "op" and self.token.text in ops

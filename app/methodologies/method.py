@@ -19,9 +19,12 @@ Input = str | int | Any
 """A decimal as text, a whole number, or a Decimal. Never a float."""
 
 PROVINCES: Final = frozenset(
-    "AH BJ CQ FJ GD GS GX GZ HA HB HE HI HK HL HN JL JS JX LN MO NM NX QH SC SD SH SN SX TJ TW XJ XZ YN ZJ".split()
+    "AH BJ CQ FJ GD GS GX GZ HA HB HE HI HK HL HN JL JS JX LN MO NM NX QH SC SD SH SN SX TJ TW XJ XZ YN ZJ".split()  # noqa: SIM905 - words read best as words
 )
 """ISO 3166-2:CN. A code that is none of these is a slip, and must not fall back to the national value."""
+
+
+MAX_REGIONS: Final = 500
 
 
 class CalculationError(Exception):
@@ -205,6 +208,8 @@ class Method:
         snapshot = {entry["name"]: _snapshot(entry, region) for entry in self.content["parameters"]}
         values = {name: fraction(taken["value"]) * self._scales[name] for name, taken in snapshot.items()}
         names = tuple(variable.name for variable in self.variables)
+        if len(self._bound) >= MAX_REGIONS:
+            self._bound.clear()
         bound = Bound(compile_formula(self.formula, names, values), snapshot, values)
         self._bound[region] = bound
         return bound
@@ -215,19 +220,17 @@ class Method:
         values: list[Any] = []
         for variable in self.variables:
             given = inputs.get(variable.name)
-            text = given if given is not None else _default(variable, bound)
             try:
-                if text is None:
-                    raise NotANumber(f"{variable.name} is missing")
-                if variable.kind == "choice":
-                    value: Any = _option(variable, text)
-                    used[variable.name] = value
+                if given is None:
+                    text = _default(variable, bound)
+                elif variable.kind == "choice":
+                    text = _option(variable, given)
                 else:
-                    used[variable.name] = text = decimal_text(text) if given is not None else text
-                    value = fraction(text) * variable.scale
+                    text = decimal_text(given)
             except NotANumber:
                 raise InputError(self.check_facts(inputs)) from None
-            values.append(value)
+            used[variable.name] = text
+            values.append(text if variable.kind == "choice" else fraction(text) * variable.scale)
         if len(inputs) > len(used) or not inputs.keys() <= used.keys():
             raise InputError(self.check_facts(inputs))
         return used, values
@@ -300,11 +303,13 @@ def _variable(entry: Mapping[str, Any]) -> Variable:
     )
 
 
-def _default(variable: Variable, bound: Bound) -> str | None:
-    """The text of a default in the variable's own unit."""
-    if variable.default_parameter is None:
-        return variable.default
-    return exact_text(bound.values[variable.default_parameter] / variable.scale)
+def _default(variable: Variable, bound: Bound) -> str:
+    """The text of a default in the variable's own unit. Raises NotANumber where there is none."""
+    if variable.default_parameter is not None:
+        return exact_text(bound.values[variable.default_parameter] / variable.scale)
+    if variable.default is None:
+        raise NotANumber(f"{variable.name} is missing")
+    return variable.default
 
 
 def _option(variable: Variable, given: Any) -> str:

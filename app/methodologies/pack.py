@@ -26,8 +26,22 @@ Content = dict[str, Any]
 _INCLUDE = re.compile(r"_[a-z0-9_]{1,40}\.toml\Z")
 _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _TOP: Final = frozenset(
-    "key name summary result sources regions include schedule versions variables at_least_one parameters formula "
-    "examples".split()
+    [
+        "key",
+        "name",
+        "summary",
+        "result",
+        "sources",
+        "regions",
+        "include",
+        "schedule",
+        "versions",
+        "variables",
+        "at_least_one",
+        "parameters",
+        "formula",
+        "examples",
+    ]
 )
 _VERSION: Final = frozenset({"version", "from", "to", "demonstration", "parameters"})
 
@@ -87,9 +101,10 @@ def read_toml(text: str) -> dict[str, Any]:
 def read_pack(text: str) -> Pack:
     """Expand a pack file. Raises PackError when it is no TOML; everything else is listed in `issues`."""
     raw = read_toml(text.replace("\r\n", "\n").lstrip("\ufeff"))
-    issues: list[Issue] = []
-    for name in raw.keys() - _TOP:
-        issues.append(Issue((name,), "unknown_field", f"没有 {name} 这个字段", f"{name} is not a field of a pack"))
+    issues = [
+        Issue((name,), "unknown_field", f"没有 {name} 这个字段", f"{name} is not a field of a pack")
+        for name in sorted(raw.keys() - _TOP)
+    ]
     shared = _included(raw.get("include", []), issues)
     versions = _versions(raw, shared, issues)
     contents = tuple(_content(raw, index, version, shared, issues) for index, version in enumerate(versions))
