@@ -54,7 +54,9 @@ def decode(cursor: str | None, length: int) -> tuple[int, ...] | None:
     return numbers
 
 
-def page(rows: Sequence[T], limit: int, show: Callable[[T], Any], mark: Callable[[T], tuple[int, ...]]) -> dict[str, Any]:
+def page(
+    rows: Sequence[T], limit: int, show: Callable[[T], Any], mark: Callable[[T], tuple[int, ...]]
+) -> dict[str, Any]:
     """A page of ``rows``, which were read with ``limit + 1``. ``mark`` gives the integers of a row's cursor."""
     shown, more = rows[:limit], len(rows) > limit
     return {
@@ -67,5 +69,8 @@ def page(rows: Sequence[T], limit: int, show: Callable[[T], Any], mark: Callable
 def paged(name: str, item: Any) -> type[Any]:
     """The schema of a page of ``item``, for the documentation."""
     inner = fields.List(fields.Nested(item), required=True)
-    rest = {"next_cursor": fields.String(required=True, allow_none=True), "has_more": fields.Boolean(required=True)}
+    rest: dict[str, fields.Field[Any]] = {
+        "next_cursor": fields.String(required=True, allow_none=True),
+        "has_more": fields.Boolean(required=True),
+    }
     return Answer.from_dict({"items": inner, **rest}, name=name)

@@ -46,7 +46,9 @@ UNSUPPORTED_TYPE = declare(
     zh="请以 Content-Type: application/json 提交，且不要压缩。",
     en="Send it as Content-Type: application/json, uncompressed.",
 )
-UNREADABLE_TEXT = "含有不可用的字符（空字符或残缺的代理对）|holds an unusable character (NUL or half of a surrogate pair)"
+UNREADABLE_TEXT = (
+    "含有不可用的字符（空字符或残缺的代理对）|holds an unusable character (NUL or half of a surrogate pair)"
+)
 
 
 def json_body(largest: int = LARGEST_BODY) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def _refuse_depth(parsed: Any) -> None:
 
 
 def _refuse_text(node: Any, path: str = "") -> None:
-    """NUL and lone surrogates can't be stored by PostgreSQL; they enter only through escapes. Depth is bounded above."""
+    """PostgreSQL can't store NUL and lone surrogates; they enter only through escapes. Depth is bounded."""
     if isinstance(node, str):
         if unusable(node):
             raise unreadable(path)
@@ -157,7 +159,7 @@ def _refuse_text(node: Any, path: str = "") -> None:
 
 def unusable(text: str) -> bool:
     """Whether a text holds what neither UTF-8 nor PostgreSQL can store."""
-    return "\x00" in text or not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
+    return "\x00" in text or (not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text))
 
 
 def unreadable(path: str) -> Refusal:

@@ -14,6 +14,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from app.clock import now
 from app.errors import INVALID_FIELD, Kind, Refusal, declare
 from edge.language import pick
 from edge.reading import unusable
@@ -49,7 +50,9 @@ class Text(fields.String):
     """Text for people: NFC, trimmed, no control or direction-changing characters, length in code points."""
 
     default_error_messages = {**_MESSAGES, "invalid": "应为文本|must be text"}  # noqa: RUF012
-    _unwanted = re.compile("[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+    _unwanted = re.compile(
+        "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+    )
 
     def __init__(self, *, longest: int, shortest: int = 1, lines: bool = False, **kwargs: Any) -> None:
         self.longest, self.shortest, self.lines = longest, shortest, lines
@@ -93,12 +96,16 @@ class Pattern(fields.String):
 
 def reference(**kwargs: Any) -> Pattern:
     """A caller's own reference (``client_ref``, ``scan_id``): 1 to 64 of letters, digits and ``._:-``."""
-    return Pattern(r"[A-Za-z0-9._:\-]{1,64}", expected="1–64 个字母、数字或 ._:-|1 to 64 letters, digits or ._:-", **kwargs)
+    return Pattern(
+        r"[A-Za-z0-9._:\-]{1,64}", expected="1–64 个字母、数字或 ._:-|1 to 64 letters, digits or ._:-", **kwargs
+    )
 
 
 def code(**kwargs: Any) -> Pattern:
     """A code of ours that stands in addresses: of a program, scenario, org-unit."""
-    return Pattern(r"[a-z0-9][a-z0-9\-]{0,39}", expected="小写字母、数字与连字符|lower-case letters, digits, hyphens", **kwargs)
+    return Pattern(
+        r"[a-z0-9][a-z0-9\-]{0,39}", expected="小写字母、数字与连字符|lower-case letters, digits, hyphens", **kwargs
+    )
 
 
 class Id(fields.String):
@@ -136,7 +143,9 @@ class Integer(fields.Integer):
 
     def _bounded(self, value: int) -> int:
         if not self.least <= value <= self.most:
-            raise ValidationError(f"应在 {self.least} 到 {self.most} 之间|must lie between {self.least} and {self.most}")
+            raise ValidationError(
+                f"应在 {self.least} 到 {self.most} 之间|must lie between {self.least} and {self.most}"
+            )
         return value
 
 
@@ -167,7 +176,7 @@ class Moment(fields.String):
 
     default_error_messages = {  # noqa: RUF012
         **_MESSAGES,
-        "invalid": "应为带时区的时间，如 2026-11-22T10:00:00+08:00|must be a time with offset, 2026-11-22T10:00:00+08:00",
+        "invalid": "应为带时区的时间，如 2026-11-22T10:00:00+08:00|must be a time with its offset",
     }
     _form = re.compile(
         r"\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-](0\d|1[0-4]):[0-5]\d)", re.ASCII
@@ -184,7 +193,7 @@ class Moment(fields.String):
             found = datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
             raise self.make_error("invalid") from None
-        if not datetime(2000, 1, 1, tzinfo=UTC) <= found <= datetime.now(UTC) + timedelta(days=1):
+        if not datetime(2000, 1, 1, tzinfo=UTC) <= found <= now() + timedelta(days=1):
             raise ValidationError("时间超出允许范围（2000 年至明天）|must lie between the year 2000 and tomorrow")
         return found
 
@@ -204,7 +213,7 @@ class Quantity(fields.String):
         return Decimal(written)
 
 
-class Items(fields.List):
+class Items(fields.List[Any]):
     """A list of bounded length."""
 
     default_error_messages = {**_MESSAGES, "invalid": "应为列表|must be a list"}  # noqa: RUF012
