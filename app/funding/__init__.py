@@ -1,1 +1,31 @@
-"""(face written with its actions)"""
+"""Funding: credits exist only against a sponsor's money. ``award()`` is the only door by which credits reach a person."""
+
+from app.funding.actions import BUDGET_UNKNOWN, open_budget, receive_deposit, sponsor
+from app.funding.awards import Awarded, AwardRequest, award, wallets_of
+from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
+from app.funding.pending import pay_pending
+from app.funding.reversals import reverse_awards
+from app.funding.spending import Spent, lock_wallet, spend
+
+__all__ = [
+    "BUDGET_UNKNOWN",
+    "Award",
+    "AwardRequest",
+    "Awarded",
+    "Boost",
+    "Budget",
+    "CapUse",
+    "Deposit",
+    "Spent",
+    "Sponsor",
+    "Wallet",
+    "award",
+    "lock_wallet",
+    "open_budget",
+    "pay_pending",
+    "receive_deposit",
+    "reverse_awards",
+    "spend",
+    "sponsor",
+    "wallets_of",
+]

@@ -1,0 +1,100 @@
+"""Caps: how many credits a person can earn by a scenario (and in a program) per day, week and year (MET-6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from app import clock
+from app.db import connection
+from app.units import MICRO
+
+if TYPE_CHECKING:
+    from app.funding.awards import _Line
+
+Key = tuple[int, str, str]
+
+_READ = text(
+    """
+    select c.person_id, c.scope, c.period, c.used_micro from cap_uses c
+    join unnest(cast(:p as bigint[]), cast(:s as text[]), cast(:d as text[])) as x (p, s, d)
+      on c.person_id = x.p and c.scope = x.s and c.period = x.d
+    """
+)
+_WRITE = text(
+    """
+    insert into cap_uses (person_id, scope, period, used_micro, cap_micro)
+    select * from unnest(cast(:p as bigint[]), cast(:s as text[]), cast(:d as text[]),
+                         cast(:u as bigint[]), cast(:c as bigint[]))
+    on conflict (person_id, scope, period)
+    do update set used_micro = excluded.used_micro, cap_micro = greatest(cap_uses.cap_micro, excluded.cap_micro)
+    """
+)
+
+
+def cut(lines: Sequence[_Line]) -> None:
+    """Cut each line to what its caps leave, in order; what is cut is kept on the line with the cap's name.
+
+    The wallets' rows are locked, so nobody else counts for these persons in between.
+    """
+    limits = [_limits(line) for line in lines]
+    used = _read({key for found in limits for key, _ in found})
+    caps: dict[Key, int] = {}
+    for line, found in zip(lines, limits, strict=True):
+        allowed = line.earned
+        for key, most in found:
+            caps[key] = most
+            room = max(most - used.get(key, 0), 0)
+            if room < allowed:
+                allowed, line.cut_by = room, key[1] + "/" + key[2]
+        line.cut = line.earned - allowed
+        for key, _ in found:
+            used[key] = used.get(key, 0) + allowed
+    _write({key: (used[key], max(most, used[key])) for key, most in caps.items()})
+
+
+def _limits(line: _Line) -> list[tuple[Key, int]]:
+    """The caps that hold for a line, as (key, micro-credits)."""
+    request = line.request
+    day = clock.business_day(request.occurred_at)
+    found = []
+    if request.scenario_id is not None:
+        for kind, credits in sorted(request.caps.items()):
+            key = (request.person_id, f"scenario:{request.scenario_id}", clock.period(kind, day).key)
+            found.append((key, int(credits) * MICRO))
+    if line.terms.daily_credits_cap is not None:
+        scope = f"program:{request.program_id}"
+        found.append(((request.person_id, scope, day.isoformat()), line.terms.daily_credits_cap * MICRO))
+    return found
+
+
+def _read(keys: set[Key]) -> dict[Key, int]:
+    if not keys:
+        return {}
+    rows = connection().execute(_READ, _columns(sorted(keys)))
+    return {(row.person_id, row.scope, row.period): row.used_micro for row in rows}
+
+
+def _write(uses: dict[Key, tuple[int, int]]) -> None:
+    if not uses:
+        return
+    keys = sorted(uses)
+    values = _columns(keys) | {"u": [uses[key][0] for key in keys], "c": [uses[key][1] for key in keys]}
+    connection().execute(_WRITE, values)
+
+
+def give_back(*, person_id: int, line_keys: Sequence[tuple[str, str]], micro: int) -> None:
+    """Free the room that a reversed award had used."""
+    freed = text(
+        "update cap_uses set used_micro = greatest(used_micro - :micro, 0)"
+        " where person_id = :person and scope = :scope and period = :period"
+    )
+    for scope, period in line_keys:
+        values = {"micro": micro, "person": person_id, "scope": scope, "period": period}
+        connection().execute(freed, values)
+
+
+def _columns(keys: Sequence[Key]) -> dict[str, list[object]]:
+    return {"p": [key[0] for key in keys], "s": [key[1] for key in keys], "d": [key[2] for key in keys]}

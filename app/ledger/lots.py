@@ -1,0 +1,117 @@
+"""Lots: which credits of a wallet came from which budget at which price, and when they expire. Oldest is spent first.
+
+Whoever calls here holds the wallet's row lock; lots are locked under it, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select, text, update
+
+from app.db import connection
+from app.ledger.actions import INSUFFICIENT
+from app.ledger.models import Lot, LotUse
+
+
+@dataclass(frozen=True, slots=True)
+class LotPart:
+    """Some credits of one lot, with the budget and the price (fen per 1,000 credits) that stand behind them."""
+
+    lot_id: int
+    budget_id: int
+    price_fen: int
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredits:
+    """Credits that arrive in a wallet."""
+
+    program_id: int
+    account_id: int
+    budget_id: int
+    price_fen: int
+    expires_at: datetime
+    credits: int
+
+
+_ADD = text(
+    """
+    insert into lots (program_id, account_id, budget_id, price_fen, expires_at, amount, remaining)
+    select p, a, b, f, e, sum(c), sum(c)
+    from unnest(cast(:p as bigint[]), cast(:a as bigint[]), cast(:b as bigint[]), cast(:f as bigint[]),
+                cast(:e as timestamptz[]), cast(:c as bigint[])) as x (p, a, b, f, e, c)
+    group by p, a, b, f, e order by a, e, b
+    on conflict (account_id, budget_id, price_fen, expires_at)
+    do update set amount = lots.amount + excluded.amount, remaining = lots.remaining + excluded.remaining
+    returning id, account_id, budget_id, price_fen, expires_at
+    """
+)
+
+
+def add_to_lots(arrivals: Sequence[NewCredits]) -> list[int]:
+    """Put arriving credits into lots, with one statement; answers each arrival's lot."""
+    if not arrivals:
+        return []
+    values = {
+        "p": [new.program_id for new in arrivals],
+        "a": [new.account_id for new in arrivals],
+        "b": [new.budget_id for new in arrivals],
+        "f": [new.price_fen for new in arrivals],
+        "e": [new.expires_at for new in arrivals],
+        "c": [new.credits for new in arrivals],
+    }
+    rows = connection().execute(_ADD, values)
+    found = {(row.account_id, row.budget_id, row.price_fen, row.expires_at): row.id for row in rows}
+    return [found[new.account_id, new.budget_id, new.price_fen, new.expires_at] for new in arrivals]
+
+
+def plan_spend(*, account_id: int, credits: int, at: datetime) -> list[LotPart]:
+    """Lock and choose lots for a spend, oldest end first, none that has expired. Raises INSUFFICIENT with what is short."""
+    query = (
+        select(Lot.id, Lot.budget_id, Lot.price_fen, Lot.remaining)
+        .where(Lot.account_id == account_id, Lot.remaining > 0, Lot.expires_at > at)
+        .order_by(Lot.expires_at, Lot.id)
+        .with_for_update()
+    )
+    parts: list[LotPart] = []
+    missing = credits
+    for lot in connection().execute(query):
+        taken = min(missing, lot.remaining)
+        if taken > 0:
+            parts.append(LotPart(lot.id, lot.budget_id, lot.price_fen, taken))
+            missing -= taken
+    if missing:
+        raise INSUFFICIENT(needed=str(credits), missing=str(missing))
+    return parts
+
+
+def use_lots(parts: Iterable[LotPart], *, transfer_id: int, kind: str, at: datetime) -> None:
+    """Take the parts out of their lots on account of a transfer (``spend``, ``expire`` or ``reverse``)."""
+    _move(parts, transfer_id=transfer_id, kind=kind, at=at, sign=1)
+
+
+def give_back(parts: Iterable[LotPart], *, transfer_id: int, at: datetime) -> None:
+    """Put parts back into the lots they came from."""
+    _move(parts, transfer_id=transfer_id, kind="return", at=at, sign=-1)
+
+
+def _move(parts: Iterable[LotPart], *, transfer_id: int, kind: str, at: datetime, sign: int) -> None:
+    link = connection()
+    rows = []
+    for part in sorted(parts, key=lambda part: part.lot_id):
+        link.execute(update(Lot).where(Lot.id == part.lot_id).values(remaining=Lot.remaining - sign * part.credits))
+        rows.append(
+            {
+                "lot_id": part.lot_id,
+                "transfer_id": transfer_id,
+                "amount": sign * part.credits,
+                "kind": kind,
+                "used_at": at,
+            }
+        )
+    if rows:
+        link.execute(insert(LotUse), rows)
