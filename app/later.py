@@ -13,14 +13,8 @@ from sqlalchemy import text
 
 from app.db import connection
 
-DELIVER_NOTICE = "notices.deliver"
-CLOSE_OBSERVATIONS = "sources.close_days"
-EXPIRE_LOTS = "ledger.expire_lots"
-PAY_PENDING = "funding.pay_pending"
-FREEZE_BOARDS = "leaderboards.freeze"
-CLOSE_STATEMENTS = "settlement.close"
-
-ALL = (DELIVER_NOTICE, CLOSE_OBSERVATIONS, EXPIRE_LOTS, PAY_PENDING, FREEZE_BOARDS, CLOSE_STATEMENTS)
+# A name per kind of work: NAME = "feature.verb", listed here and in the table of jobs/tasks.py.
+ALL: tuple[str, ...] = ()
 
 _INSERT = text(
     """
