@@ -11,6 +11,7 @@ AWARD_PAID = "award.paid"
 SCORES_CHANGED = "scores.changed"
 BUDGET_FUNDED = "budget.funded"
 CODE_REDEEMED = "code.redeemed"
+PERSON_CHANGED = "person.changed"
 PERSON_DELETED = "person.deleted"
 
 ALL = (
@@ -20,5 +21,6 @@ ALL = (
     SCORES_CHANGED,
     BUDGET_FUNDED,
     CODE_REDEEMED,
+    PERSON_CHANGED,
     PERSON_DELETED,
 )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response
+import structlog
+from flask import Flask, Response, g
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.cache import REDIS_DOWN
 from app.db import is_outage, session
 from app.errors import BUSY, NOT_FOUND, Kind, Refusal, declare
-from edge import request_id
 from edge.language import language
 
-log = logging.getLogger("diandi.edge")
+log = structlog.get_logger("edge")
 RETRY_AFTER_SECONDS = 2
 
 INTERNAL = declare(
@@ -66,12 +67,13 @@ def nothing() -> Response:
 def refusal_answer(refusal: Refusal) -> Response:
     """The one envelope. 429 and 503 say when to come back."""
     details = dict(refusal.details)
+    g.refusal_code = refusal.code
     content = {
         "error": {
             "code": refusal.code,
             "message": refusal.message(language()),
             "details": details,
-            "request_id": request_id.current(),
+            "request_id": g.get("request_id", ""),
         }
     }
     headers = {}
@@ -111,14 +113,15 @@ def _http_error(error: HTTPException) -> Response:
 
 def _any_error(error: Exception) -> Response:
     """An outage of PostgreSQL or Redis is "busy"; everything else is our defect, logged in full and told in brief."""
-    session().rollback()
+    with suppress(SQLAlchemyError):  # a dead connection can't roll back either
+        session().rollback()
     if is_outage(error) or isinstance(error, PoolTimeout):
-        log.warning("database outage: %s", type(error).__name__)
+        log.warning("database outage", kind=type(error).__name__)
         return refusal_answer(BUSY(retry_after=RETRY_AFTER_SECONDS))
     if isinstance(error, REDIS_DOWN):
-        log.warning("redis outage: %s", type(error).__name__)
+        log.warning("redis outage", kind=type(error).__name__)
         return refusal_answer(BUSY(retry_after=RETRY_AFTER_SECONDS))
-    log.error("unhandled %s", type(error).__name__, exc_info=error)
+    log.error("unhandled", exc_info=error)
     return refusal_answer(INTERNAL())
 
 

@@ -18,8 +18,13 @@ from app import limits
 
 View = Callable[..., Any]
 KINDS = ("public", "citizen", "clerk", "partner", "operator", "internal")
-# Routes that Flask and APIFlask bring themselves and that carry no mark: pictures, the documents about the API.
-BROUGHT_ALONG = ("static", "openapi.spec", "openapi.docs", "openapi.swagger_ui_oauth_redirect")
+# Routes that carry no mark: what Flask and APIFlask bring themselves, and health, which no guard may keep from working
+# (`/metrics` has its own check).
+BROUGHT_ALONG = (
+    "static",
+    *("openapi.spec", "openapi.docs", "openapi.swagger_ui_oauth_redirect"),
+    *("ops.healthz", "ops.readyz", "ops.version", "ops.metrics"),
+)
 
 
 class UnguardedRoute(Exception):

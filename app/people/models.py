@@ -11,7 +11,10 @@ from app.db import Model, id_column
 
 
 class Person(Model):
-    """A citizen. ``epoch`` rises when rights change, and ends every session at once. A deleted person keeps only the id."""
+    """A citizen. ``epoch`` rises when rights change, and ends every session at once. A deleted person keeps only the id.
+
+    ``newcomer`` is false for somebody who left us not long ago: no first-time bonus a second time.
+    """
 
     __tablename__ = "persons"
     __table_args__ = (CheckConstraint("state in ('active','disabled','deleted')", name="state"),)
@@ -25,6 +28,7 @@ class Person(Model):
     language: Mapped[str] = mapped_column(Text, server_default="zh")
     show_name: Mapped[bool] = mapped_column(server_default=text("false"))
     on_boards: Mapped[bool] = mapped_column(server_default=text("true"))
+    newcomer: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
 
@@ -42,6 +46,15 @@ class WeChatIdentity(Model):
     unionid: Mapped[str | None] = mapped_column(Text)
     session_key_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     seen_at: Mapped[datetime]
+
+
+class FormerIdentity(Model):
+    """The keyed hash of an identity whose person was deleted, kept for a limited time and for one purpose only."""
+
+    __tablename__ = "former_identities"
+
+    identity_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    forget_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class LoginSession(Model):

@@ -1,0 +1,180 @@
+"""Sign in and out: a WeChat identity becomes a person, a person gets an opaque token per device."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text, update
+
+from app import audit, vault
+from app.db import connection, session
+from app.errors import NOT_FOUND, Kind, declare
+from app.people.models import FormerIdentity, LoginSession, Person, WeChatIdentity
+
+TOKEN_BYTES = 32
+MOST_SESSIONS = 10
+
+PERSON_DISABLED = declare(
+    "person_disabled",
+    Kind.NOT_ALLOWED,
+    zh="该账号已被停用。如有疑问，请联系客服申诉。",
+    en="This account is disabled. If you think that is wrong, contact us and appeal.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A fresh login. The token is known to the caller alone: we keep its keyed hash.
+
+    ``ended`` are the hashes of old sessions that gave way, for the edge to evict.
+    """
+
+    token: str
+    person_id: int
+    session_id: int
+    expires_at: datetime
+    is_new: bool
+    ended: tuple[bytes, ...]
+
+
+def sign_in(
+    *,
+    appid: str,
+    openid: str,
+    at: datetime,
+    session_days: int,
+    unionid: str | None = None,
+    session_key: str | None = None,
+    device: str = "",
+    language: str = "zh",
+) -> SignedIn:
+    """Log in the person of a WeChat identity, made at its first sight; two phones at once find one person.
+
+    The identity must come from WeChat's own answer, never from the caller. Raises PERSON_DISABLED.
+    """
+    identity, is_new = _identity(appid, openid, unionid, at, language)
+    if session_key is not None:
+        identity.session_key_sealed = vault.encrypt("wechat-session-key", session_key)
+    if unionid is not None and identity.unionid is None:
+        identity.unionid = unionid
+    identity.seen_at = at
+    person = session().get_one(Person, identity.person_id)
+    if person.state != "active":
+        raise PERSON_DISABLED()
+    token, login = _open_session(person, at, at + timedelta(days=session_days), device)
+    ended = _end_oldest(person.id, at)
+    return SignedIn(token, person.id, login.id, login.expires_at, is_new, ended)
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of a token."""
+    return vault.keyed_hash("session", token)
+
+
+def sign_out(*, session_id: int, person_id: int, at: datetime) -> bytes:
+    """End one of a person's sessions; the others stay. Answers the hash to evict. Raises NOT_FOUND."""
+    found = session().get(LoginSession, session_id, with_for_update=True)
+    if found is None or found.person_id != person_id or found.revoked_at is not None:
+        raise NOT_FOUND(session=str(session_id))
+    found.revoked_at = at
+    return found.token_hash
+
+
+def end_sessions(*, person_id: int, at: datetime, but: int | None = None) -> list[bytes]:
+    """End all sessions of a person, except ``but``. Answers the hashes to evict."""
+    living = (LoginSession.person_id == person_id, LoginSession.revoked_at.is_(None))
+    statement = update(LoginSession).where(*living).values(revoked_at=at).returning(LoginSession.token_hash)
+    if but is not None:
+        statement = statement.where(LoginSession.id != but)
+    return list(session().scalars(statement))
+
+
+def disable(*, person_id: int, actor: str, reason: str, at: datetime) -> list[bytes]:
+    """Disable a person: the epoch rises, every login ends. Answers the hashes to evict. Raises NOT_FOUND."""
+    person = session().get(Person, person_id, with_for_update=True)
+    if person is None or person.state == "deleted":
+        raise NOT_FOUND(person=str(person_id))
+    person.state, person.epoch = "disabled", person.epoch + 1
+    _audit(person, actor, "person.disable", reason, at)
+    return end_sessions(person_id=person_id, at=at)
+
+
+def enable(*, person_id: int, actor: str, reason: str, at: datetime) -> None:
+    """Let a disabled person log in again. Raises NOT_FOUND."""
+    person = session().get(Person, person_id, with_for_update=True)
+    if person is None or person.state != "disabled":
+        raise NOT_FOUND(person=str(person_id))
+    person.state = "active"
+    _audit(person, actor, "person.enable", reason, at)
+
+
+def identity_key(appid: str, openid: str) -> bytes:
+    """The keyed hash by which a deleted identity is recognised, for a limited time, as no newcomer."""
+    return vault.keyed_hash("former-identity", f"{appid}/{openid}")
+
+
+def _identity(
+    appid: str, openid: str, unionid: str | None, at: datetime, language: str
+) -> tuple[WeChatIdentity, bool]:
+    wanted = select(WeChatIdentity).where(WeChatIdentity.appid == appid, WeChatIdentity.openid == openid)
+    found = session().scalars(wanted).first()
+    if found is not None:
+        return found, False
+    # Two phones at once: the second waits here and then finds what the first has made. The unique key stands behind.
+    lock = text("select pg_advisory_xact_lock(hashtextextended(:key, 1))")
+    connection().execute(lock, {"key": f"identity/{appid}/{openid}"})
+    found = session().scalars(wanted).first()
+    if found is not None:
+        return found, False
+    person = _new_person(identity_key(appid, openid), at, language)
+    found = WeChatIdentity(person_id=person.id, appid=appid, openid=openid, unionid=unionid, seen_at=at)
+    session().add(found)
+    session().flush()
+    return found, True
+
+
+def _new_person(former: bytes, at: datetime, language: str) -> Person:
+    known = session().get(FormerIdentity, former)
+    person = Person(
+        pseudonym=secrets.token_hex(8),
+        state="active",
+        language=language,
+        created_at=at,
+        newcomer=known is None or known.forget_at <= at,
+    )
+    session().add(person)
+    session().flush()
+    return person
+
+
+def _open_session(person: Person, at: datetime, until: datetime, device: str) -> tuple[str, LoginSession]:
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    opened = LoginSession(
+        token_hash=token_hash(token),
+        person_id=person.id,
+        epoch=person.epoch,
+        device=device,
+        created_at=at,
+        expires_at=until,
+    )
+    session().add(opened)
+    session().flush()
+    return token, opened
+
+
+def _end_oldest(person_id: int, at: datetime) -> tuple[bytes, ...]:
+    """Ten logins a person: the oldest gives way."""
+    living = (
+        LoginSession.person_id == person_id,
+        LoginSession.revoked_at.is_(None),
+        LoginSession.expires_at > at,
+    )
+    kept = select(LoginSession.id).where(*living).order_by(LoginSession.id.desc()).limit(MOST_SESSIONS)
+    surplus = update(LoginSession).where(*living, LoginSession.id.not_in(kept)).values(revoked_at=at)
+    return tuple(session().scalars(surplus.returning(LoginSession.token_hash)))
+
+
+def _audit(person: Person, actor: str, action: str, reason: str, at: datetime) -> None:
+    audit.write(actor=actor, action=action, object_type="person", object_id=person.id, at=at, reason=reason)
