@@ -30,9 +30,10 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
-def functions(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """Name, length in lines, and whether a docstring says what it is for; of module-level and inner functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def functions(path: Path, *, inner: bool = True) -> Iterator[tuple[str, int, bool]]:
+    """Name, length in lines, and whether a docstring says what it is for."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if inner else tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1, ast.get_docstring(node) is not None
 
@@ -47,7 +48,7 @@ def test_files_and_functions_fit_a_screen() -> None:
 def test_modules_and_long_public_functions_say_what_they_are_for() -> None:
     silent = [short(path) for path in sources() if path.read_text().strip() and not has_docstring(path)]
     for path in sources():
-        found = functions(path)
+        found = functions(path, inner=False)
         silent += [
             f"{short(path)}: {name}" for name, lines, said in found if lines > 15 and not said and name[0] != "_"
         ]
