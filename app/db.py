@@ -24,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, regi
 T = TypeVar("T")
 _open: ContextVar[bool] = ContextVar("transaction_open", default=False)
 RETRIES = 5
+AGAIN = (pg.DeadlockDetected, pg.SerializationFailure, pg.ExclusionViolation)
 
 
 class Model(DeclarativeBase):
@@ -94,7 +95,8 @@ def forbid_in_transaction(what: str) -> None:
 
 
 def retrying(command: Callable[[], T]) -> T:
-    """Run a whole command again when PostgreSQL chose it as the victim of a deadlock (40P01) or a serialisation (40001).
+    """Run a whole command again when PostgreSQL chose it as the victim of a deadlock or a serialisation, or when a claim
+    or key was taken between our look and our write (40P01, 40001, 23P01): the second look sees it.
 
     At most five times, with jitter, with the same keys: every command is idempotent by its natural key.
     """
@@ -102,7 +104,7 @@ def retrying(command: Callable[[], T]) -> T:
         try:
             return command()
         except DBAPIError as error:
-            if attempt == RETRIES - 1 or not isinstance(error.orig, (pg.DeadlockDetected, pg.SerializationFailure)):
+            if attempt == RETRIES - 1 or not isinstance(error.orig, AGAIN):
                 raise
             time.sleep(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311 - jitter, no secret
     raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""Units of the three assets, and the one place where grams become micro-credits.
+"""Units of the three assets, and how milligrams become micro-credits.
 
 mg: whole milligrams of CO2e. credits: whole points. fen: hundredths of a yuan. All integers, never binary floats.
 """
@@ -25,11 +25,6 @@ def earned_micro(*, mg: int, credits_per_kg: int, share_bps: int) -> int:
     micro-credits. The only loss is below one micro-credit, by the share.
     """
     return max(mg, 0) * credits_per_kg * share_bps // BPS
-
-
-def scaled(amount: int, bps: int) -> int:
-    """``amount`` times a rate in basis points, floored."""
-    return amount * bps // BPS
 
 
 def ceil_div(numerator: int, denominator: int) -> int:

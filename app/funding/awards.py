@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock, ledger
 from app.db import connection
@@ -26,7 +27,8 @@ from app.units import BPS, CREDITS, MG, MICRO
 class AwardRequest:
     """What an act or a rule earned, before shares and caps.
 
-    ``base_micro`` are micro-credits at full share. ``caps`` are whole credits per period of this scenario.
+    ``mg`` convert at the rate of the program's terms; ``base_micro`` are micro-credits of a credit-only method or rule;
+    both at full share. ``caps`` are whole credits per period of this scenario.
     (reason, source_ref) is the natural key: the same award again is answered with the first.
     """
 
@@ -34,8 +36,9 @@ class AwardRequest:
     person_id: int
     reason: str
     source_ref: str
-    base_micro: int
     occurred_at: datetime
+    mg: int = 0
+    base_micro: int = 0
     tier: str = "A"
     record_id: int | None = None
     scenario_id: int | None = None
@@ -122,7 +125,7 @@ def lock_wallets(pairs: Iterable[tuple[int, int]], *, at: datetime) -> dict[tupl
 
 def with_boosts(requests: Sequence[AwardRequest]) -> list[AwardRequest]:
     """The requests, and for each boost in force at the act a bonus of its own with the rule's name (domain.md 6)."""
-    records = [request for request in requests if request.record_id is not None and request.base_micro > 0]
+    records = [request for request in requests if request.record_id is not None]
     boosts = _boosts(records)
     bonuses = []
     for request in records:
@@ -154,7 +157,8 @@ def _earned(requests: Sequence[AwardRequest], wallets: Mapping[tuple[int, int], 
         in_force = terms.at(request.program_id, request.occurred_at)
         share = int(in_force.tier_bps.get(request.tier, 0))
         boost = min(request.boost_bps, in_force.multiplier_cap_bps)
-        earned = request.base_micro * share * boost // (BPS * BPS)
+        base = request.mg * in_force.credits_per_kg + request.base_micro
+        earned = base * share * boost // (BPS * BPS)
         wallet = wallets[request.person_id, request.program_id]
         lines.append(_Line(request, wallet, in_force, share, earned))
     return lines
@@ -309,8 +313,6 @@ def _make_wallets(pairs: Sequence[tuple[int, int]]) -> None:
         }
         for person, program in pairs
     ]
-    from sqlalchemy.dialects.postgresql import insert as upsert
-
     connection().execute(upsert(Wallet).on_conflict_do_nothing(), rows)
 
 
@@ -384,8 +386,9 @@ def _bonus(request: AwardRequest, boost: Boost, extra_bps: int) -> AwardRequest:
         person_id=request.person_id,
         reason=f"boost.{boost.name}",
         source_ref=request.source_ref,
-        base_micro=request.base_micro,
         occurred_at=request.occurred_at,
+        mg=request.mg,
+        base_micro=request.base_micro,
         tier=request.tier,
         record_id=request.record_id,
         scenario_id=request.scenario_id,
@@ -393,7 +396,3 @@ def _bonus(request: AwardRequest, boost: Boost, extra_bps: int) -> AwardRequest:
         budget_id=request.budget_id,
         boost_bps=extra_bps,
     )
-
-
-def business_day_of(request: AwardRequest) -> date:
-    return clock.business_day(request.occurred_at)

@@ -1,0 +1,132 @@
+"""From a record to its number: the reduction by the version in force, the milligrams in the ledger, the award."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from app import funding, ledger, methodologies
+from app.db import connection
+from app.funding import Awarded, AwardRequest
+from app.ledger import Draft
+from app.methodologies import CalculationError, DivisionByZero, ParameterMissing
+from app.records import mirrors
+from app.records.acts import Taken, Work
+from app.records.checks import EVIDENCE
+from app.records.reasons import reason
+from app.units import MG
+
+
+def calculate(works: Sequence[Work]) -> None:
+    """Compute each counted act; what cannot be computed is held with the reason, never guessed."""
+    for work in works:
+        if work.state != "counted":
+            continue
+        inputs = {name: value for name, value in work.act.facts.items() if name not in EVIDENCE}
+        try:
+            work.result = methodologies.calculate(work.version, {**inputs, **work.scenario.fixed_facts}, work.region)
+        except ParameterMissing as missing:
+            work.hold(reason("parameter_missing", missing.parameter))
+        except (CalculationError, DivisionByZero) as error:
+            work.hold(reason("not_computable", getattr(error, "code", "division_by_zero")))
+
+
+def count(works: Sequence[Work], *, at: datetime) -> None:
+    """Store reductions, show the act in the person's other programs, post milligrams and awards in one statement."""
+    counted = [work for work in works if work.state == "counted"]
+    mirrors.store(counted, at)
+    if not counted:
+        return
+    drafts = _milligrams(counted, at)
+    awarded = funding.award([_request(work) for work in counted], at=at, with_drafts=drafts)
+    _store_reductions(counted)
+    for work, award in zip(counted, awarded, strict=True):
+        work.result = (work.result, award)
+
+
+def taken(work: Work) -> Taken:
+    """The answer for a work that is done."""
+    if work.state != "counted":
+        return Taken("accepted", work.record_id, work.state, work.reason)
+    result, award = work.result
+    shown = next((mirror for mirror in work.mirrors if mirror.program_id == work.act.program_id), None)
+    answer = Taken("accepted", work.record_id, work.state, None, result.counted_mg, award.credits, award.state)
+    if shown is not None:
+        answer.record_id, answer.state, answer.paid_in = shown.record_id, "mirrored", work.program.id
+    return answer
+
+
+def _request(work: Work) -> AwardRequest:
+    return AwardRequest(
+        program_id=work.program.id,
+        person_id=work.act.person_id,
+        reason="record",
+        source_ref=f"record:{work.record_id}",
+        occurred_at=work.act.occurred_at,
+        mg=work.result.counted_mg,
+        base_micro=work.result.credits_micro,
+        tier=work.tier,
+        record_id=work.record_id,
+        scenario_id=work.scenario.id,
+        caps=work.scenario.caps,
+    )
+
+
+def _milligrams(works: Sequence[Work], at: datetime) -> list[Draft]:
+    """From the program's avoided emissions to the person's own account, one transfer a record."""
+    earning = [work for work in works if work.result.counted_mg > 0]
+    if not earning:
+        return []
+    avoided = ledger.accounts((work.program.id, MG, "avoided", "") for work in earning)
+    wallets = funding.wallets_of((work.act.person_id, work.program.id) for work in earning)
+    return [
+        Draft(
+            program_id=work.program.id,
+            reason="reduction",
+            source_ref=f"record:{work.record_id}",
+            legs=[
+                (avoided[work.program.id, MG, "avoided", ""], -work.result.counted_mg),
+                (wallets[work.act.person_id, work.program.id].mg_account_id, work.result.counted_mg),
+            ],
+        )
+        for work in earning
+    ]
+
+
+_STORE = text(
+    """
+    insert into reductions (record_id, version_id, region, inputs, parameters, raw_mg, counted_mg, credits_micro,
+                            transfer_id)
+    select x.record_id, x.version_id, x.region, x.inputs, x.parameters, x.raw_mg, x.counted_mg, x.credits_micro, t.id
+    from jsonb_to_recordset(cast(:rows as jsonb)) as x (record_id bigint, version_id bigint, region text, inputs jsonb,
+         parameters jsonb, raw_mg bigint, counted_mg bigint, credits_micro bigint)
+    left join transfers t on t.reason = 'reduction' and t.source_ref = 'record:' || x.record_id
+    """
+)
+
+
+def _store_reductions(works: Sequence[Work]) -> None:
+    rows = [_reduction(work) for work in works]
+    connection().execute(_STORE, {"rows": json.dumps(rows, ensure_ascii=False)})
+
+
+def _reduction(work: Work) -> dict[str, Any]:
+    """What is needed to repeat the number. The parameters' values are kept here, their sources with the version."""
+    result = work.result
+    return {
+        "record_id": work.record_id,
+        "version_id": work.version.id,
+        "region": result.region,
+        "inputs": dict(result.inputs),
+        "parameters": {name: taken_from["value"] for name, taken_from in result.parameters.items()},
+        "raw_mg": result.raw_mg,
+        "counted_mg": result.counted_mg,
+        "credits_micro": result.credits_micro,
+    }
+
+
+__all__ = ["Awarded", "calculate", "count", "taken"]
