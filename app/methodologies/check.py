@@ -53,8 +53,8 @@ def check_pack(text: str) -> Report:
     found: dict[Finding, list[str]] = {}
     for issue in pack.issues:
         found.setdefault(_placed(pack, issue), [])
-    for content in pack.contents:
-        for finding in _findings(pack, content):
+    for index, content in enumerate(pack.contents):
+        for finding in _findings(pack, content, index):
             found.setdefault(finding, []).append(content["version"])
     count = len(pack.contents)
     merged = [_with_versions(finding, versions, count) for finding, versions in found.items()]
@@ -68,8 +68,8 @@ def _with_versions(finding: Finding, versions: list[str], count: int) -> Finding
     return Finding(finding.line, finding.column, finding.code, finding.zh, finding.en, finding.severity, shown)
 
 
-def _findings(pack: Pack, content: Content) -> Iterator[Finding]:
-    issues = check_content(content)
+def _findings(pack: Pack, content: Content, index: int) -> Iterator[Finding]:
+    issues = check_content(content, index)
     for issue in issues:
         yield _placed(pack, issue)
     if not isinstance(content["formula"], str):
@@ -206,8 +206,7 @@ def _overlaps(pack: Pack) -> list[Finding]:
     spans = sorted(
         (str(c["in_force"]["from"]), str(c["in_force"]["to"] or "9999-12-31"), str(c["version"])) for c in pack.contents
     )
-    own = ("versions", 0) in pack.places.lines
-    line = pack.places.line(("versions", 0) if own else ("schedule",))
+    line = pack.places.line(("versions", 0))
     found: list[Finding] = []
     for (_, end, first), (start, _, second) in itertools.pairwise(spans):
         if start < end:

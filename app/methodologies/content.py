@@ -86,11 +86,14 @@ class _Findings:
             return None
 
 
-def check_content(content: Content) -> list[Issue]:
-    """Everything wrong with a content apart from its formula and the results of its examples."""
+def check_content(content: Content, index: int = 0) -> list[Issue]:
+    """Everything wrong with a content apart from its formula and the results of its examples.
+
+    `index` is the place of its version among the pack's versions.
+    """
     found = _Findings()
     _check_head(found, content)
-    _check_in_force(found, content["in_force"])
+    _check_version(found, content, ("versions", index))
     names = [entry["name"] for entry in (*content["variables"], *content["parameters"])]
     for name in sorted({name for name in names if names.count(name) > 1}):
         words = (f"名称 {name} 既是变量又是参数", f"{name} is a variable and a parameter: a name is used once")
@@ -100,8 +103,9 @@ def check_content(content: Content) -> list[Issue]:
         _check_variable(found, entry, parameters)
     for entry in content["parameters"]:
         _check_parameter(found, entry)
-    for name in content["at_least_one"]:
-        if name not in {entry["name"] for entry in content["variables"]}:
+    known = [entry["name"] for entry in content["variables"]]
+    for name in content["at_least_one"] if isinstance(content["at_least_one"], list) else [content["at_least_one"]]:
+        if name not in known:
             found.add(("at_least_one",), "unknown_name", f"没有变量 {name}", f"no variable {name}")
     if not content["variables"]:
         found.add(("variables",), "no_variable", "至少要有一个变量", "at least one variable is needed")
@@ -110,14 +114,12 @@ def check_content(content: Content) -> list[Issue]:
 
 
 def _check_head(found: _Findings, content: Content) -> None:
-    key, version = content["key"], content["version"]
+    key = content["key"]
     if not isinstance(key, str) or not _KEY.match(key):
         found.add(("key",), "key", "key 用小写字母、数字和连字符", "key is lower-case letters, digits and hyphens")
-    if not _VERSION.match(version):
-        found.add(("versions",), "version", "version 用字母、数字、点和连字符", "version is letters, digits, . and -")
     found.words(("name",), content["name"])
     found.words(("summary",), content["summary"])
-    if content["result"] not in ("mass", "credits"):
+    if content["result"] not in ["mass", "credits"]:
         found.add(("result",), "result", 'result 只能是 "mass" 或 "credits"', 'result is "mass" or "credits"')
     sources, regions = content["sources"], content["regions"]
     if not isinstance(sources, list) or not sources or not all(isinstance(s, str) and s.strip() for s in sources):
@@ -132,10 +134,6 @@ def _check_head(found: _Findings, content: Content) -> None:
             _check_region(found, ("regions",), region)
     if not isinstance(content["formula"], str) or not content["formula"].strip():
         found.add(("formula",), "no_formula", "缺少 formula", "formula is missing")
-    if not isinstance(content["demonstration"], bool):
-        found.add(
-            ("versions",), "demonstration", "demonstration 只能是 true 或 false", "demonstration is true or false"
-        )
 
 
 def _check_region(found: _Findings, path: Path, region: Any) -> None:
@@ -145,18 +143,25 @@ def _check_region(found: _Findings, path: Path, region: Any) -> None:
         found.add(path, "region", *words)
 
 
-def _check_in_force(found: _Findings, span: dict[str, Any]) -> None:
+def _check_version(found: _Findings, content: Content, path: Path) -> None:
+    if not _VERSION.match(content["version"]):
+        words = ("version 用字母、数字、点和连字符", "version is letters, digits, . and -")
+        found.add((*path, "version"), "version", *words)
+    if not isinstance(content["demonstration"], bool):
+        words = ("demonstration 只能是 true 或 false", "demonstration is true or false")
+        found.add((*path, "demonstration"), "demonstration", *words)
+    span = content["in_force"]
     days: list[date | None] = []
     for end in ("from", "to"):
         try:
             days.append(date.fromisoformat(span[end]) if span[end] is not None else None)
         except (TypeError, ValueError):
-            found.add(("versions",), "in_force", f"{end} 不是日期", f"{end} is no date such as 2026-01-01")
+            found.add((*path, end), "in_force", f"{end} 不是日期", f"{end} is no date such as 2026-01-01")
             return
     if days[0] is None:
-        found.add(("versions",), "in_force", "缺少生效日 from", "from, the first day in force, is missing")
+        found.add(path, "in_force", "缺少生效日 from", "from, the first day in force, is missing")
     elif days[1] is not None and days[1] <= days[0]:
-        found.add(("versions",), "in_force", "to 必须晚于 from", "to, the first day after, must be later than from")
+        found.add((*path, "to"), "in_force", "to 必须晚于 from", "to, the first day after, must be later than from")
 
 
 def _check_variable(found: _Findings, entry: dict[str, Any], parameters: set[str]) -> None:
@@ -171,7 +176,7 @@ def _check_variable(found: _Findings, entry: dict[str, Any], parameters: set[str
         )
     if kind == "choice":
         options = entry.get("options")
-        if not isinstance(options, list) or len(options) < 2 or len(set(options)) < len(options):
+        if not isinstance(options, list) or len(options) < 2 or len({str(option) for option in options}) < len(options):
             words = ("choice 至少需要两个不同的 options", "a choice needs at least two different options")
             found.add((*path, "options"), "options", *words)
         elif entry.get("default") is not None and entry["default"] not in options:
@@ -208,7 +213,7 @@ def _check_parameter(found: _Findings, entry: dict[str, Any]) -> None:
     words = ("缺少 year:参数必须注明年份", "year is missing: every parameter says of which year it is")
     found.text((*path, "year"), entry.get("year"), "missing_year", *words)
     marks = [entry.get("evidence"), *_table(entry.get("evidence_by_region")).values()]
-    if not all(mark in EVIDENCE for mark in marks):
+    if not all(isinstance(mark, str) and mark in EVIDENCE for mark in marks):
         found.add((*path, "evidence"), "evidence", "evidence 只能是 S、C、U 或 P", "evidence is S, C, U or P")
     if entry.get("evidence") == "U" and entry.get("unverified") is not True:
         words = ("evidence 为 U 时必须写 unverified = true", "with evidence U say unverified = true")
@@ -252,7 +257,7 @@ def _check_guards(found: _Findings, path: Path, entry: dict[str, Any], unit: Uni
         found.add(path, "grid_guard", *words)
     if unit.dimension == FUEL_FACTOR:
         fuel = entry.get("fuel")
-        if fuel not in FUELS:
+        if not isinstance(fuel, str) or fuel not in FUELS:
             words = (
                 '每升因子须注明 fuel = "gasoline" 或 "diesel"',
                 'a factor per litre needs fuel = "gasoline" or "diesel"',
@@ -275,6 +280,8 @@ def _check_examples(found: _Findings, content: Content) -> None:
     for example in content["examples"]:
         path: Path = ("examples", example["at"])
         found.fields(path, example, _EXAMPLE)
+        if not isinstance(example.get("region", ""), str) or not isinstance(example.get("steps", {}), dict):
+            found.add(path, "example", "region 是文本,steps 是表", "region is a text, steps is a table")
         if not isinstance(example.get("inputs"), dict):
             found.add((*path, "inputs"), "inputs", "缺少 inputs", "inputs is missing")
         if unit not in example or (unit == "mg" and "credits" in example):

@@ -62,6 +62,7 @@ _ARITHMETIC: Final[dict[str, Callable[[Fraction, Fraction], Fraction]]] = {
     "-": operator.sub,
     "*": operator.mul,
 }
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"min": min, "max": max, "floor": math.floor, "ceil": math.ceil}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _quotient(left: Part, right: Part, node: Node) -> Part:
 
 
 def _call(name: str, parts: list[Part]) -> Part:
-    apply: Callable[..., Any] = {"min": min, "max": max, "floor": math.floor, "ceil": math.ceil}[name]
+    apply = _FUNCTIONS[name]
     constants = [part.value for part in parts if isinstance(part, Constant)]
     if len(constants) == len(parts):
         return Constant(Fraction(apply(*constants)))

@@ -200,7 +200,7 @@ def _parameters(own: Any, changes: Any, shared: dict[str, Any], issues: list[Iss
     for name in [*own, *(name for name in changes if name not in own)]:
         table = {**_as_table(own.get(name)), **_as_table(changes.get(name))}
         use = table.pop("use", None)
-        if use is not None and use not in shared:
+        if use is not None and (not isinstance(use, str) or use not in shared):
             words = (f"没有共享参数 {use}", f"no shared parameter {use!r} in the included files")
             issues.append(Issue(("parameters", name, "use"), "unknown_shared", *words))
         base = shared.get(use, {}) if isinstance(use, str) else {}

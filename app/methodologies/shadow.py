@@ -6,7 +6,7 @@ from typing import Any
 
 from app.methodologies.evaluate import DivisionByZero
 from app.methodologies.method import CalculationError, Method
-from app.units import ceil_div, earned_micro
+from app.units import BPS, ceil_div
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +85,4 @@ def _differences(
 
 def _micro(mg: int, micro: int, credits_per_kg: int, share_bps: int) -> int:
     """Micro-credits of one record: grams at the program's rate, credits as they are, both at the tier's share."""
-    return earned_micro(mg=mg, credits_per_kg=credits_per_kg, share_bps=share_bps) + micro * share_bps // 10_000
+    return (mg * credits_per_kg + micro) * share_bps // BPS
