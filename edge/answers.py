@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from app.cache import REDIS_DOWN
 from app.db import is_outage, session
 from app.errors import BUSY, NOT_FOUND, Kind, Refusal, declare
-from edge.language import language
+from edge.language import language, pick
 
 log = structlog.get_logger("edge")
 RETRY_AFTER_SECONDS = 2
@@ -66,7 +66,7 @@ def nothing() -> Response:
 
 def refusal_answer(refusal: Refusal) -> Response:
     """The one envelope. 429 and 503 say when to come back."""
-    details = dict(refusal.details)
+    details = _halved(refusal.details)
     g.refusal_code = refusal.code
     content = {
         "error": {
@@ -83,6 +83,14 @@ def refusal_answer(refusal: Refusal) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=str)
     return Response(body, refusal.kind.value, headers, mimetype="application/json")
+
+
+def _halved(details: dict[str, Any]) -> dict[str, Any]:
+    """Expectations that the domain wrote in both languages, in the reader's."""
+    fields = details.get("fields")
+    if not isinstance(fields, list):
+        return dict(details)
+    return {**details, "fields": [{**one, "expected": pick(str(one.get("expected", "")))} for one in fields]}
 
 
 def register(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Consents: what a person agreed to, purpose by purpose, with the words that were shown. Nothing is agreed by default."""
+"""Consents: what a person agreed to, by purpose, with the words that were shown. Nothing is agreed by default."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ PURPOSES: dict[str, Purpose] = {
             "vehicle",
             "2026-11",
             "从车辆平台或充电平台读取您绑定车辆的里程与充电量，用于计算减排量。不保存行驶轨迹；可随时撤回。",
-            "We read mileage and charged energy of the vehicles you bind, from vehicle and charging platforms, to compute "
-            "reductions. No track is kept; you can withdraw at any time.",
+            "We read mileage and charged energy of the vehicles you bind, from vehicle and charging platforms, to "
+            "compute reductions. No track is kept; you can withdraw at any time.",
         ),
         Purpose(
             "rides",
@@ -80,8 +80,8 @@ PURPOSES: dict[str, Purpose] = {
             "office",
             "2026-11",
             "从您所在单位读取无纸化办公、线上会议等记录，用于计算减排量。单位看不到您个人的其他行为；可随时撤回。",
-            "We read paperless-office and meeting records from your employer to compute reductions. Your employer never "
-            "sees your other acts; you can withdraw at any time.",
+            "We read paperless-office and meeting records from your employer to compute reductions. Your employer "
+            "never sees your other acts; you can withdraw at any time.",
         ),
         Purpose(
             "household",

@@ -89,7 +89,7 @@ def stands(login: Login, *, at: datetime) -> bool:
 
 
 def evict(hashes: Iterable[bytes]) -> None:
-    """Forget revoked sessions at once. Called by the edge after its commit; without Redis there is nothing to forget."""
+    """Forget revoked sessions at once; the edge calls it after its commit. Without Redis there is nothing to forget."""
     try:
         with cache.client().pipeline(transaction=False) as pipe:
             for digest in hashes:
@@ -102,7 +102,9 @@ def evict(hashes: Iterable[bytes]) -> None:
 def prolong(login: Login, *, at: datetime, session_days: int) -> None:
     """Let a session that is used live on: once a day its end moves to ``session_days`` from now."""
     until = at + timedelta(days=session_days)
-    statement = text("update sessions set expires_at = :until where id = :id and expires_at < :until - interval '1 day'")
+    statement = text(
+        "update sessions set expires_at = :until where id = :id and expires_at < :until - interval '1 day'"
+    )
     connection().execute(statement, {"id": login.session_id, "until": until})
 
 

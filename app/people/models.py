@@ -11,7 +11,7 @@ from app.db import Model, id_column
 
 
 class Person(Model):
-    """A citizen. ``epoch`` rises when rights change, and ends every session at once. A deleted person keeps only the id.
+    """A citizen. ``epoch`` rises when rights change and ends every session at once. A deleted person keeps only the id.
 
     ``newcomer`` is false for somebody who left us not long ago: no first-time bonus a second time.
     """

@@ -69,9 +69,7 @@ def erase(person_id: int, at: datetime) -> None:
 
 def purge(at: datetime) -> int:
     """Forget what has had its time: ended sessions after 30 days, former identities after theirs. Answers how many."""
-    ended = text(
-        "delete from sessions where least(coalesce(revoked_at, expires_at), expires_at) < :before"
-    )
+    ended = text("delete from sessions where least(coalesce(revoked_at, expires_at), expires_at) < :before")
     gone = connection().execute(ended, {"before": at - timedelta(days=30)}).rowcount
     forgotten = connection().execute(delete(FormerIdentity).where(FormerIdentity.forget_at <= at)).rowcount
     return gone + forgotten

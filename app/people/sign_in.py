@@ -115,9 +115,7 @@ def identity_key(appid: str, openid: str) -> bytes:
     return vault.keyed_hash("former-identity", f"{appid}/{openid}")
 
 
-def _identity(
-    appid: str, openid: str, unionid: str | None, at: datetime, language: str
-) -> tuple[WeChatIdentity, bool]:
+def _identity(appid: str, openid: str, unionid: str | None, at: datetime, language: str) -> tuple[WeChatIdentity, bool]:
     wanted = select(WeChatIdentity).where(WeChatIdentity.appid == appid, WeChatIdentity.openid == openid)
     found = session().scalars(wanted).first()
     if found is not None:

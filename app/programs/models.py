@@ -100,7 +100,7 @@ class OrgUnit(Model):
 
 
 class Membership(Model):
-    """One person in one program. ``rank`` is the person's chosen order: the first program that offers an act pays it."""
+    """One person in one program. ``rank`` is the person's own order: the first program that offers an act pays it."""
 
     __tablename__ = "memberships"
     __table_args__ = (

@@ -1,0 +1,101 @@
+"""Reads of programs: who they are, their org-units, and who belonged to which at an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+
+from app.db import connection, session
+from app.errors import NOT_FOUND
+from app.programs.models import Membership, OrgUnit, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a person stands: a program, the org-unit in it, and the person's own order of programs."""
+
+    program_id: int
+    org_unit_id: int | None
+    rank: int
+
+
+def find(code: str) -> Program | None:
+    return session().scalars(select(Program).where(Program.code == code)).first()
+
+
+def by_code(code: str) -> Program:
+    """The program of this code. Raises NOT_FOUND."""
+    found = find(code)
+    if found is None:
+        raise NOT_FOUND(program=code)
+    return found
+
+
+def listed(*, after: int | None, limit: int) -> list[Program]:
+    """Active programs in the order of their making, beyond the id ``after``."""
+    query = select(Program).where(Program.state == "active").order_by(Program.id).limit(limit)
+    return list(session().scalars(query if after is None else query.where(Program.id > after)))
+
+
+def find_org_unit(program_id: int, code: str) -> OrgUnit | None:
+    query = select(OrgUnit).where(OrgUnit.program_id == program_id, OrgUnit.code == code)
+    return session().scalars(query).first()
+
+
+def org_unit(program_id: int, code: str) -> OrgUnit:
+    """The org-unit of this code. Raises NOT_FOUND."""
+    found = find_org_unit(program_id, code)
+    if found is None:
+        raise NOT_FOUND(org_unit=code)
+    return found
+
+
+def org_units(program_id: int) -> list[OrgUnit]:
+    """The tree, parents before children."""
+    query = select(OrgUnit).where(OrgUnit.program_id == program_id)
+    return list(session().scalars(query.order_by(func.length(OrgUnit.path), OrgUnit.path)))
+
+
+def member_count(program_id: int) -> int:
+    query = select(func.count()).where(Membership.program_id == program_id, Membership.state == "active")
+    return session().scalar(query) or 0
+
+
+def membership(program_id: int, person_id: int) -> Membership | None:
+    query = select(Membership).where(Membership.program_id == program_id, Membership.person_id == person_id)
+    return session().scalars(query).first()
+
+
+def memberships_of(person_id: int) -> list[tuple[Membership, Program]]:
+    """A person's memberships that are active or wait for approval, in the person's order."""
+    query = (
+        select(Membership, Program)
+        .join(Program, Program.id == Membership.program_id)
+        .where(Membership.person_id == person_id, Membership.state.in_(("active", "pending")))
+        .order_by(Membership.rank, Membership.id)
+    )
+    return [(member, program) for member, program in session().execute(query)]
+
+
+_PLACES = text(
+    "select m.person_id, m.program_id, m.org_unit_id, m.rank from memberships m join programs p on p.id = m.program_id"
+    " where m.person_id = any(:ids) and m.joined_at <= :at and (m.left_at is null or m.left_at > :at)"
+    " and m.state in ('active', 'left') and (p.retired_at is null or p.retired_at > :at)"
+    " order by m.person_id, m.rank, m.id"
+)
+
+
+def places_at(person_ids: Iterable[int], at: datetime) -> dict[int, list[Place]]:
+    """For many persons, the programs they belonged to at an instant, in each person's own order: one statement."""
+    found: dict[int, list[Place]] = {}
+    for person_id, program_id, unit, rank in connection().execute(_PLACES, {"ids": list(person_ids), "at": at}):
+        found.setdefault(person_id, []).append(Place(program_id, unit, rank))
+    return found
+
+
+def places_of(person_id: int, at: datetime) -> list[Place]:
+    """The programs one person belonged to at an instant, in the person's own order."""
+    return places_at([person_id], at).get(person_id, [])
