@@ -122,7 +122,7 @@ def allow_listed(logger: Any, method: str, line: Line) -> Line:
     for key, value in line.items():
         if isinstance(value, str):
             line[key] = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", value[:LONGEST_VALUE])
-        elif not key.startswith("_") and not isinstance(value, (int, float, bool, type(None), list)):
+        elif not key.startswith("_") and key != "places" and not isinstance(value, (int, float, type(None))):
             line[key] = type(value).__name__
     if dropped:
         line["dropped"] = dropped
