@@ -164,7 +164,7 @@ class Servers:
         running = self._running(self.pg_data / "postmaster.pid", self.pg_data)
         if running is not None:
             with suppress(ServersError):
-                self._await_postgres(running, seconds=10)
+                self._await_postgres(running, seconds=10 if (self.sockets / "pg" / ".s.PGSQL.5432").exists() else 0)
                 return
             end(running, signal.SIGINT, signal.SIGQUIT)  # alive but deaf: its socket was cleaned away
         if not (self.pg_data / "PG_VERSION").exists():
@@ -225,7 +225,7 @@ class Servers:
         running = self._running(self.home / "valkey.pid", self.valkey_data)
         if running is not None:
             with suppress(ServersError):
-                self._await_valkey(running, seconds=5)
+                self._await_valkey(running, seconds=5 if (self.sockets / "valkey.sock").exists() else 0)
                 return
             end(running, signal.SIGTERM, signal.SIGKILL)
         self.valkey_data.mkdir(exist_ok=True)

@@ -101,8 +101,10 @@ def test_an_unreachable_redis_is_reported_and_does_not_stop_us(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    gone = redis.Redis(unix_socket_path="/nonexistent/redis.sock")
+    gone = redis.Redis(unix_socket_path="/nonexistent/redis.sock", retry=Retry(NoBackoff(), 0))
     monkeypatch.setattr(health.redis_cache, "client", lambda: gone)
     status, found = checks(client)
     assert status == 200 and found["redis"] == {"ok": False, "said": "ConnectionError"}

@@ -145,6 +145,7 @@ def test_two_relays_share_the_work_and_a_late_commit_is_not_lost(clean_db: Any) 
         for thread in relays:
             thread.join(30)
         assert heard.times() == dict.fromkeys(ids, 1)
+        assert sum(map(sum, counts)) == 100  # each event was claimed by one of them
         may_commit.set()
         writer.join(10)
         relay_once([heard.listener])
