@@ -1,5 +1,6 @@
 """The formula language: what it reads, what it refuses and where, and that nothing else comes out of it."""
 
+from contextlib import suppress
 from fractions import Fraction
 from time import perf_counter
 
@@ -180,7 +181,9 @@ def test_units(text: str, scale: str, dimension: dict[str, int]) -> None:
     assert dict(unit.dimension) == dimension
 
 
-@pytest.mark.parametrize("text", ["", "foo", "km//h", "km/", "a/b*c", "kgCO2e/km*person", "km^9", "100", "€", "k m m", "/km"])
+@pytest.mark.parametrize(
+    "text", ["", "foo", "km//h", "km/", "a/b*c", "kgCO2e/km*person", "km^9", "100", "€", "k m m", "/km"]
+)
 def test_units_that_cannot_be_read(text: str) -> None:
     with pytest.raises(UnitError):
         parse_unit(text)
@@ -253,10 +256,8 @@ def test_the_parser_raises_nothing_but_its_own_error(text: str) -> None:
     units = {"a": parse_unit("km").dimension, "b": ()}
     check_dimensions(formula, dict(units), MASS)
     check_ranges(formula, {"a": Range(Fraction(0), Fraction(9)), "b": Range(Fraction(1), Fraction(2))})
-    try:
+    with suppress(DivisionByZero):
         compile_formula(formula, ("a", "b"), {})([Fraction(3), Fraction(2)])
-    except DivisionByZero:
-        pass
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,12 +17,12 @@ from app.methodologies.pack import canonical, content_hash
 from app.methodologies.queries import unverified
 from app.methodologies.toml_lines import locate
 
-MASS = set(
-    "nev-mileage phev-mileage ev-charging bus-ride metro-ride metro-trip low-carbon-line cycling carpooling car-free-day "
-    "online-meeting paperless-office no-disposable-cutlery own-cup reuse-and-recycling e-invoice-waybill "
-    "household-electricity waste-sorting".split()
-)
-CREDITS = set("walking rush-hour-avoidance off-peak-charging attendance daily-check-in quiz photo".split())
+MASS = {
+    "nev-mileage", "phev-mileage", "ev-charging", "bus-ride", "metro-ride", "metro-trip", "low-carbon-line", "cycling",
+    "carpooling", "car-free-day", "online-meeting", "paperless-office", "no-disposable-cutlery", "own-cup",
+    "reuse-and-recycling", "e-invoice-waybill", "household-electricity", "waste-sorting",
+}  # fmt: skip
+CREDITS = {"walking", "rush-hour-avoidance", "off-peak-charging", "attendance", "daily-check-in", "quiz", "photo"}
 LIBRARY = {report.key: report for _, report in reports()}
 
 GOOD = '''\
@@ -98,7 +99,7 @@ def test_every_day_since_2014_has_one_version(key: str) -> None:
     spans = sorted((c["in_force"]["from"], c["in_force"]["to"]) for c in LIBRARY[key].contents)
     assert spans[0][0] == "2014-01-01"
     assert spans[-1][1] is None
-    assert all(end == start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end == start for (_, end), (start, _) in pairwise(spans))
     demonstration = [c for c in LIBRARY[key].contents if c["demonstration"]]
     assert [c["in_force"]["to"] for c in demonstration] == ["2024-04-12"]
 
@@ -126,7 +127,9 @@ def test_grid_factors_of_the_published_tables() -> None:
     assert grid("demo-2014", "CN-SC")["value"] == "0.1255"
     assert grid("2023", "CN-SC-CD")["region"] == "CN-SC"  # a district takes its province's
     assert grid("2023", "CN")["value"] == "0.5306"
-    assert len(next(p for p in LIBRARY["nev-mileage"].contents[3]["parameters"] if p["name"] == "grid")["by_region"]) == 31
+    assert (
+        len(next(p for p in LIBRARY["nev-mileage"].contents[3]["parameters"] if p["name"] == "grid")["by_region"]) == 31
+    )
 
 
 @pytest.mark.parametrize("region", ["CN-XZ", "CN-HK", "CN-TW", "CN-ZZ", "CN-sc"])
@@ -218,9 +221,9 @@ def test_values_that_are_no_numbers(value: Any) -> None:
 
 def test_unknown_and_missing_inputs_are_refused_by_the_calculation_too() -> None:
     method = Method.from_content(LIBRARY["nev-mileage"].contents[-1])
-    for given in ({}, {"distance_km": "1", "distance": "1"}, {"distance": "1"}):
+    for inputs in ({}, {"distance_km": "1", "distance": "1"}, {"distance": "1"}):
         with pytest.raises(InputError):
-            method.calculate(given, "CN-SC")
+            method.calculate(inputs, "CN-SC")
 
 
 # -- what an author is told
@@ -292,7 +295,11 @@ def test_a_planted_error_is_found_on_its_line(old: str, new: str, code: str, at:
 
 
 def test_all_problems_at_once() -> None:
-    text = GOOD.replace('year = "2023"', 'year = ""').replace("be - pe", "be - pee").replace('kind = "decimal"', 'kind = "x"')
+    text = (
+        GOOD.replace('year = "2023"', 'year = ""')
+        .replace("be - pe", "be - pee")
+        .replace('kind = "decimal"', 'kind = "x"')
+    )
     assert {code for _, code in found(text)} >= {"missing_year", "unknown_name", "kind"}
 
 
@@ -325,35 +332,60 @@ def test_no_text_breaks_the_check(data: st.DataObject) -> None:
     """Cut, doubled and overwritten packs: a report, never an exception."""
     start = data.draw(st.integers(0, len(GOOD)))
     end = data.draw(st.integers(start, min(len(GOOD), start + 80)))
-    patch = data.draw(st.one_of(st.text(max_size=30), st.sampled_from(["[]", "{}", "1", "true", '""', "[[x]]", "= 3", "\x00"])))
+    patch = data.draw(
+        st.one_of(st.text(max_size=30), st.sampled_from(["[]", "{}", "1", "true", '""', "[[x]]", "= 3", "\x00"]))
+    )
     report = check_pack(GOOD[:start] + patch + GOOD[end:])
     assert isinstance(report, Report)
-    assert all(1 <= f.line for f in report.findings)
+    assert all(f.line >= 1 for f in report.findings)
 
 
-RICH = GOOD.replace("be - pe\n", 'if(mode == "slow", be - pe, 0)\n').replace("[variables.distance_km]", """\
+RICH = (
+    GOOD.replace("be - pe\n", 'if(mode == "slow", be - pe, 0)\n')
+    .replace(
+        "[variables.distance_km]",
+        """\
 [variables.mode]
 kind = "choice"
 label = { zh = "方式", en = "mode" }
 options = ["slow", "fast"]
 default = "slow"
 
-[variables.distance_km]""").replace('key = "test-ride"', """\
+[variables.distance_km]""",
+    )
+    .replace(
+        'key = "test-ride"',
+        """\
 key = "test-ride"
 at_least_one = ["distance_km"]
-include = ["_common.toml"]""").replace("[parameters.car]", """\
+include = ["_common.toml"]""",
+    )
+    .replace(
+        "[parameters.car]",
+        """\
 [parameters.fuel]
 use = "gasoline"
 label = "x"
 excluded = ["CN-XZ"]
 default_parameter = "car"
 
-[parameters.car]""").replace('mg = "1350000"', """\
+[parameters.car]""",
+    )
+    .replace(
+        'mg = "1350000"',
+        """\
 mg = "1350000"
 kg = "1.35"
 versions = ["1"]
-steps = { be = "1.5" }""").replace('version = "1"', 'version = "1"\ndemonstration = false\nparameters = { car = { year = "2025" } }')
+steps = { be = "1.5" }""",
+    )
+    .replace('version = "1"', 'version = "1"\ndemonstration = false\nparameters = { car = { year = "2025" } }')
+)
 """Every field that a pack can have."""
+
+
+KEYS = [line.split(" = ")[0] for line in RICH.split("\n") if " = " in line and "let" not in line]
+WRONG = ["1", "true", "[]", "{}", '""', '"x"', "[1, 2]", "{ a = 1 }", "2026-01-01", "nan", "[[]]", "12:00:00"]
 
 
 def test_the_rich_pack_only_lacks_what_was_planted() -> None:
@@ -361,10 +393,11 @@ def test_the_rich_pack_only_lacks_what_was_planted() -> None:
 
 
 @settings(max_examples=250, deadline=None)
-@given(st.sampled_from([line.split(" = ")[0] for line in RICH.split("\n") if " = " in line and "let" not in line]),
-       st.sampled_from(["1", "true", "[]", "{}", '""', '"x"', "[1, 2]", "{ a = 1 }", "2026-01-01", "nan", "[[]]", "12:00:00"]))  # fmt: skip
+@given(st.sampled_from(KEYS), st.sampled_from(WRONG))
 def test_no_wrong_type_breaks_the_check(key: str, value: str) -> None:
-    lines = [f"{key} = {value}" if line.startswith(f"{key} = ") and '"""' not in line else line for line in RICH.split("\n")]
+    lines = [
+        f"{key} = {value}" if line.startswith(f"{key} = ") and '"""' not in line else line for line in RICH.split("\n")
+    ]
     assert isinstance(check_pack("\n".join(lines)), Report)
 
 

@@ -55,7 +55,9 @@ def agree(expected: Mapping[str, str], result: Result, total: str | None = None,
 
 def check_nev(v: dict[str, Any]) -> None:
     i = v["inputs"]
-    result = method("nev-mileage", i["grid_year"]).calculate({"distance_km": i["distance_km"]}, REGIONS[i["grid_region"]])
+    result = method("nev-mileage", i["grid_year"]).calculate(
+        {"distance_km": i["distance_km"]}, REGIONS[i["grid_region"]]
+    )
     assert result.parameters["grid"]["value"] == i["grid_kg_per_kwh"]
     assert result.parameters["grid"]["year"] == i["grid_year"]
     agree(v["expected"], result)
@@ -235,7 +237,9 @@ def check_credits(v: dict[str, Any]) -> None:
 
 def check_guard(v: dict[str, Any]) -> None:
     pack = (pack_files()[0].parent / "nev-mileage.toml").read_text(encoding="utf-8")
-    own = f'unit = "kgCO2e/L"\nvalue = "{v["inputs"]["ef_fuel_kg_per_l"]}"\nfuel = "gasoline"\nsource = "x"\nyear = "x"\n'
+    own = (
+        f'unit = "kgCO2e/L"\nvalue = "{v["inputs"]["ef_fuel_kg_per_l"]}"\nfuel = "gasoline"\nsource = "x"\nyear = "x"\n'
+    )
     changed = pack.replace('use = "gasoline"', own + 'evidence = "S"')
     refused = any(f.code == "fuel_guard" for f in check_pack(changed).findings)
     assert refused is not v["expected"]["accepted"]
