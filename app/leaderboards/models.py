@@ -59,7 +59,14 @@ class FinalRank(Model):
     __tablename__ = "final_ranks"
     __table_args__ = (
         Index(
-            "uq_final_ranks_rank", "program_id", "subject_kind", "metric", "period_kind", "period_key", "rank", unique=True
+            "uq_final_ranks_rank",
+            "program_id",
+            "subject_kind",
+            "metric",
+            "period_kind",
+            "period_key",
+            "rank",
+            unique=True,
         ),
     )
 

@@ -1,1 +1,101 @@
-"""(face written with its actions)"""
+"""Merchants: businesses that redeem codes and are owed for it, their shops, and the people who scan."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from app import ledger
+from app.db import connection, session
+from app.errors import Kind, declare
+from app.merchants.models import Merchant, Shop, Staff
+from app.units import FEN
+
+NOT_STAFF = declare(
+    "not_staff",
+    Kind.NOT_ALLOWED,
+    zh="您不是这家店的店员，或已被移除。请联系店主。",
+    en="You do not work in this shop, or no longer. Ask the owner.",
+)
+
+
+def register(*, program_id: int, code: str, name: str, name_en: str = "") -> Merchant:
+    """The merchant of this code, made with its payable account when there is none."""
+    found = session().scalars(select(Merchant).where(Merchant.program_id == program_id, Merchant.code == code)).first()
+    if found is None:
+        payable = ledger.account(program_id=program_id, asset=FEN, kind="payable", owner_key=code)
+        found = Merchant(
+            program_id=program_id, code=code, name=name, name_en=name_en, payable_account_id=payable, state="active"
+        )
+        session().add(found)
+        session().flush()
+    return found
+
+
+def open_shop(*, merchant: Merchant, name: str, address: str = "") -> Shop:
+    """The shop of this name, made when there is none."""
+    query = select(Shop).where(Shop.merchant_id == merchant.id, Shop.name == name)
+    found = session().scalars(query).first()
+    if found is None:
+        found = Shop(program_id=merchant.program_id, merchant_id=merchant.id, name=name, address=address)
+        session().add(found)
+        session().flush()
+    return found
+
+
+def employ(*, shop_id: int, person_id: int, role: str, at: datetime) -> Staff:
+    """Let a person scan for a shop; employed already, that row is answered."""
+    query = select(Staff).where(Staff.shop_id == shop_id, Staff.person_id == person_id, Staff.active_until.is_(None))
+    found = session().scalars(query).first()
+    if found is None:
+        found = Staff(shop_id=shop_id, person_id=person_id, role=role, active_from=at)
+        session().add(found)
+        session().flush()
+    return found
+
+
+def dismiss(*, shop_id: int, person_id: int, at: datetime) -> None:
+    """End it; from this moment on the person's scans are refused."""
+    live = (Staff.shop_id == shop_id, Staff.person_id == person_id, Staff.active_until.is_(None))
+    session().execute(update(Staff).where(*live).values(active_until=at))
+
+
+def shop_of_staff(*, shop_id: int, person_id: int, at: datetime) -> tuple[Shop, Merchant]:
+    """The shop and its merchant, if the person works there at this moment. Raises NOT_STAFF."""
+    query = (
+        select(Shop, Merchant)
+        .join(Merchant, Merchant.id == Shop.merchant_id)
+        .join(Staff, Staff.shop_id == Shop.id)
+        .where(Shop.id == shop_id, Staff.person_id == person_id, Staff.active_from <= at)
+        .where((Staff.active_until.is_(None)) | (Staff.active_until > at))
+    )
+    found = session().execute(query).first()
+    if found is None:
+        raise NOT_STAFF()
+    return found[0], found[1]
+
+
+def shops_of_person(person_id: int, at: datetime) -> list[tuple[Shop, Merchant, str]]:
+    """The shops where a person works now, with the role."""
+    query = (
+        select(Shop, Merchant, Staff.role)
+        .join(Merchant, Merchant.id == Shop.merchant_id)
+        .join(Staff, Staff.shop_id == Shop.id)
+        .where(Staff.person_id == person_id, Staff.active_from <= at)
+        .where((Staff.active_until.is_(None)) | (Staff.active_until > at))
+        .order_by(Shop.id)
+    )
+    return [(row[0], row[1], row[2]) for row in session().execute(query)]
+
+
+def owed_fen(merchant: Merchant) -> int:
+    """What we owe the merchant now, from the ledger."""
+    query = select(ledger.Account.balance).where(ledger.Account.id == merchant.payable_account_id)
+    return int(connection().execute(query).scalar_one() or 0)
+
+
+__all__ = [
+    "NOT_STAFF", "Merchant", "Shop", "Staff", "dismiss", "employ", "open_shop", "owed_fen", "register",
+    "shop_of_staff", "shops_of_person",
+]  # fmt: skip

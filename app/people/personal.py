@@ -1,4 +1,5 @@
-"""What this feature holds about a person: how it is handed out, and how it is erased (see app/personal_data.py)."""
+"""What this feature holds about a person: how it is handed out, and how it is erased (see"
+" app/personal_data.py)."""
 
 from __future__ import annotations
 
@@ -32,8 +33,10 @@ EXPORT: Mapping[str, str] = {
         " order by id"
     ),
     "consents": (
-        "select c.purpose, p.code as program, c.text_version, encode(c.text_hash, 'hex') as text_hash, c.granted_at,"
-        " c.withdrawn_at from consents c left join programs p on p.id = c.program_id where c.person_id = :person_id"
+        "select c.purpose, p.code as program, c.text_version, encode(c.text_hash, 'hex') as"
+        " text_hash, c.granted_at,"
+        " c.withdrawn_at from consents c left join programs p on p.id = c.program_id where"
+        " c.person_id = :person_id"
         " order by c.id"
     ),
 }
@@ -68,7 +71,8 @@ def erase(person_id: int, at: datetime) -> None:
 
 
 def purge(at: datetime) -> int:
-    """Forget what has had its time: ended sessions after 30 days, former identities after theirs. Answers how many."""
+    """Forget what has had its time: ended sessions after 30 days, former identities after theirs."
+    " Answers how many."""
     ended = text("delete from sessions where least(coalesce(revoked_at, expires_at), expires_at) < :before")
     gone = connection().execute(ended, {"before": at - timedelta(days=30)}).rowcount
     forgotten = connection().execute(delete(FormerIdentity).where(FormerIdentity.forget_at <= at)).rowcount

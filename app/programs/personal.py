@@ -1,4 +1,5 @@
-"""What this feature holds about a person: memberships, and a claimed line of a roster (see app/personal_data.py)."""
+"""What this feature holds about a person: memberships, and a claimed line of a roster (see"
+" app/personal_data.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ COLUMNS: Mapping[str, str] = {
 EXPORT: Mapping[str, str] = {
     "memberships": (
         "select p.code as program, u.code as org_unit, m.state, m.rank, m.joined_by, m.joined_at, m.left_at"
-        " from memberships m join programs p on p.id = m.program_id left join org_units u on u.id = m.org_unit_id"
+        " from memberships m join programs p on p.id = m.program_id left join org_units u on u.id ="
+        " m.org_unit_id"
         " where m.person_id = :person_id order by m.rank, m.id"
     ),
     "roster_lines": (

@@ -1,0 +1,29 @@
+"""What this feature holds about a person (see app/personal_data.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import text
+
+from app.db import connection
+
+COLUMNS: Mapping[str, str] = {
+    "notices.person_id": "erased",
+}
+EXPORT: Mapping[str, str] = {
+    "notices": (
+        "select id::text, kind, zh, en, created_at, read_at from notices where person_id = :person_id order by id"
+    ),
+}
+
+
+def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
+    """Nothing is lost."""
+    return []
+
+
+def erase(person_id: int, at: datetime) -> None:
+    """Erase the inbox: its words are about the person."""
+    connection().execute(text("delete from notices where person_id = :person_id"), {"person_id": person_id})

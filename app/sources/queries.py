@@ -1,0 +1,74 @@
+"""Reads about sources: whose account it was, and how late each source is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text
+
+from app.db import connection
+from app.sources.actions import account_hash
+from app.sources.models import AccountBinding
+
+
+def holders_of(source_id: int, accounts: Iterable[tuple[str, datetime]]) -> dict[tuple[str, datetime], int | None]:
+    """Who held each account at its moment, with one statement."""
+    wanted = list(dict.fromkeys(accounts))
+    hashes = {account: account_hash(source_id, account) for account, _ in wanted}
+    query = select(
+        AccountBinding.account_hash, AccountBinding.person_id, AccountBinding.bound_at, AccountBinding.unbound_at
+    ).where(AccountBinding.source_id == source_id, AccountBinding.account_hash.in_(set(hashes.values())))
+    rows = list(connection().execute(query))
+
+    def holder(account: str, when: datetime) -> int | None:
+        for row in rows:
+            if bytes(row.account_hash) == hashes[account] and row.bound_at <= when:
+                if row.unbound_at is None or when < row.unbound_at:
+                    return int(row.person_id)
+        return None
+
+    return {(account, when): holder(account, when) for account, when in wanted}
+
+
+def holder_of(source_id: int, account: str, when: datetime) -> int | None:
+    """Who held one account at a moment."""
+    return holders_of(source_id, [(account, when)])[account, when]
+
+
+_FRESHNESS = text(
+    """
+    select s.id, s.code, s.name, s.kind, s.state, s.expected_lag_hours, r.newest_act_at, r.last_received_at, r.records,
+           r.held
+    from sources s
+    left join lateral (
+      select max(occurred_at) as newest_act_at, max(received_at) as last_received_at, count(*) as records,
+             count(*) filter (where state = 'held') as held
+      from records where program_id = s.program_id and source_id = s.id
+    ) r on true
+    where s.program_id = :program order by s.code
+    """
+)
+
+
+def freshness(program_id: int, *, at: datetime) -> list[dict[str, Any]]:
+    """How late each source of a program is: hours since its newest act, and whether that is more than expected."""
+    found = []
+    for row in connection().execute(_FRESHNESS, {"program": program_id}):
+        lag = None if row.newest_act_at is None else int((at - row.newest_act_at).total_seconds() // 3600)
+        found.append(
+            {
+                "code": row.code,
+                "name": row.name,
+                "kind": row.kind,
+                "state": row.state,
+                "newest_act_at": row.newest_act_at,
+                "last_received_at": row.last_received_at,
+                "lag_hours": lag,
+                "late": lag is not None and lag > row.expected_lag_hours,
+                "records": row.records,
+                "held": row.held,
+            }
+        )
+    return found
