@@ -23,7 +23,7 @@ def test(arguments: list[str]) -> int:
     """pytest on two processes, with servers and databases that nothing else uses."""
     command = [sys.executable, "-m", "pytest"]
     if not any(word.startswith(("-n", "--numprocesses")) for word in arguments):
-        command += ["-n", "2", "--dist", "worksteal"]
+        command += ["-n", "2", "--dist", "loadgroup"]
     with using(None if given() else Servers("test")):
         return call([*command, *arguments])
 
