@@ -9,6 +9,7 @@ import jobs.cli
 import ops
 from app import cache, config, tables, vault  # noqa: F401
 from app.db import db
+from app.methodologies import cli as methodologies_cli
 
 migrate = Migrate()
 
@@ -31,4 +32,5 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     migrate.init_app(app, db, compare_type=True)
     ops.register(app)
     jobs.cli.register(app)
+    methodologies_cli.register(app)
     return app

@@ -156,7 +156,8 @@ def test_the_database_refuses_two_in_force_and_one_person(db_session: Session) -
     version = published(GOOD)
     copy = (
         "insert into methodology_versions (methodology_id, version, in_force, content, content_hash, state, "
-        "drafted_by, drafted_at, approved_by, published_at) select methodology_id, '{number}', '{span}', content, content_hash, "
+        "drafted_by, drafted_at, approved_by, published_at) select methodology_id, '{number}', '{span}', content, "
+        "content_hash, "
         "'published', drafted_by, drafted_at, {approver}, published_at from methodology_versions where id = {id}"
     )
     overlap = copy.format(number="9", span="[2026-06-01,)", approver="approved_by", id=version.id)
