@@ -5,6 +5,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from flask_migrate import Migrate
 
+import demo.cli
 import jobs.cli
 import ops
 from app import cache, config, tables, vault  # noqa: F401
@@ -32,5 +33,6 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     migrate.init_app(app, db, compare_type=True)
     ops.register(app)
     jobs.cli.register(app)
+    demo.cli.register(app)
     methodologies_cli.register(app)
     return app

@@ -283,17 +283,18 @@ class TermsBook:
         return next((terms for terms in versions if terms.effective_at <= when), versions[-1])
 
 
+_WALLETS = """
+    select w.* from wallets w
+    join unnest(cast(:people as bigint[]), cast(:programs as bigint[])) as x (person, program)
+      on w.person_id = x.person and w.program_id = x.program
+    order by w.id
+"""
+_READ_WALLETS, _LOCK_WALLETS = text(_WALLETS), text(_WALLETS + " for update of w")
+
+
 def _wallet_rows(pairs: Sequence[tuple[int, int]], *, lock: bool) -> list[Wallet]:
-    query = text(
-        """
-        select w.* from wallets w
-        join unnest(cast(:people as bigint[]), cast(:programs as bigint[])) as x (person, program)
-          on w.person_id = x.person and w.program_id = x.program
-        order by w.id """
-        + ("for update of w" if lock else "")
-    )
-    people, programs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    rows = connection().execute(query, {"people": people, "programs": programs})
+    values = {"people": [pair[0] for pair in pairs], "programs": [pair[1] for pair in pairs]}
+    rows = connection().execute(_LOCK_WALLETS if lock else _READ_WALLETS, values)
     return [Wallet(**row._mapping) for row in rows]
 
 

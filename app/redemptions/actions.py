@@ -113,7 +113,7 @@ def issue(
     return code
 
 
-def preview(*, typed: str, shop_id: int, staff_person_id: int, at: datetime) -> Code:
+def preview(*, typed: str, shop_id: int, staff_person_id: int, at: datetime) -> Any:
     """What a code is, for the clerk, without spending it. Raises what :func:`redeem` would raise now."""
     shop, merchant = merchants.shop_of_staff(shop_id=shop_id, person_id=staff_person_id, at=at)
     code = _found(typed, shop.program_id)

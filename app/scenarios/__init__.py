@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 
 from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.methodologies.models import Methodology
+from app.programs import ScenarioDraft
 from app.scenarios.models import Scenario
 
 TIERS = ("A", "B", "C", "D", "E")
@@ -27,25 +25,7 @@ SCENARIO_INVALID = declare(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A scenario as templates and commands write it."""
-
-    code: str
-    methodology: str
-    name: str
-    name_en: str
-    source_kinds: Mapping[str, str]
-    caps: Mapping[str, int] = field(default_factory=dict)
-    claim: str = "none"
-    consent_purpose: str | None = None
-    fixed_facts: Mapping[str, Any] = field(default_factory=dict)
-    text_zh: str = ""
-    text_en: str = ""
-    picture: str = ""
-
-
-def offer(*, program_id: int, definition: Definition) -> Scenario:
+def offer(*, program_id: int, definition: ScenarioDraft) -> Scenario:
     """Offer a scenario in a program; the one of this code is brought to the definition. Raises SCENARIO_INVALID."""
     _check(definition)
     query = select(Scenario).where(Scenario.program_id == program_id, Scenario.code == definition.code)
@@ -78,7 +58,25 @@ def listing(program_id: int, *, retired: bool = False) -> list[Scenario]:
     return list(session().scalars(query if retired else query.where(Scenario.state == "active")))
 
 
-def _check(definition: Definition) -> None:
+def draft_of(scenario: Scenario) -> ScenarioDraft:
+    """A scenario as a template holds it, to copy a program."""
+    return ScenarioDraft(
+        code=scenario.code,
+        methodology=scenario.methodology,
+        name=scenario.name,
+        name_en=scenario.name_en,
+        text_zh=scenario.text_zh,
+        text_en=scenario.text_en,
+        source_kinds=dict(scenario.source_kinds),
+        caps=dict(scenario.caps),
+        claim=scenario.claim,
+        consent_purpose=scenario.consent_purpose,
+        fixed_facts=dict(scenario.fixed_facts),
+        picture=scenario.picture,
+    )
+
+
+def _check(definition: ScenarioDraft) -> None:
     problems = []
     known = select(Methodology.id).where(Methodology.key == definition.methodology, Methodology.retired_at.is_(None))
     if connection().execute(known).first() is None:
@@ -95,4 +93,4 @@ def _check(definition: Definition) -> None:
         raise SCENARIO_INVALID(scenario=definition.code, problems=problems)
 
 
-__all__ = ["SCENARIO_INVALID", "Definition", "Scenario", "listing", "offer", "retire"]
+__all__ = ["SCENARIO_INVALID", "Scenario", "draft_of", "listing", "offer", "retire"]

@@ -24,9 +24,9 @@ def holders_of(source_id: int, accounts: Iterable[tuple[str, datetime]]) -> dict
 
     def holder(account: str, when: datetime) -> int | None:
         for row in rows:
-            if bytes(row.account_hash) == hashes[account] and row.bound_at <= when:
-                if row.unbound_at is None or when < row.unbound_at:
-                    return int(row.person_id)
+            held = row.bound_at <= when and (row.unbound_at is None or when < row.unbound_at)
+            if held and bytes(row.account_hash) == hashes[account]:
+                return int(row.person_id)
         return None
 
     return {(account, when): holder(account, when) for account, when in wanted}
