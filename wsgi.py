@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from apiflask import APIFlask
 from flask_migrate import Migrate
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 import demo.cli
+import edge
 import jobs.cli
+import miniprogram_api
 import ops
 from app import cache, config, tables, vault  # noqa: F401
 from app.db import db
 from app.methodologies import cli as methodologies_cli
+from app.operators import cli as operators_cli
+from app.scenarios import from_templates
 
 migrate = Migrate()
 
@@ -18,7 +23,7 @@ migrate = Migrate()
 def create_app(settings: config.Settings | None = None) -> APIFlask:
     """Build the application from settings. Raises ``config.SettingsError`` when they are incomplete."""
     settings = settings or config.load()
-    app = APIFlask("diandi", title="Diandi 点滴", version="0.1.0")
+    app = APIFlask("diandi", title="Diandi 点滴", version="0.2.0", docs_path=None)
     app.config["SETTINGS"] = settings
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
@@ -31,8 +36,14 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     cache.connect(settings.redis_url)
     db.init_app(app)
     migrate.init_app(app, db, compare_type=True)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
+    edge.prepare(app)
     ops.register(app)
     jobs.cli.register(app)
     demo.cli.register(app)
     methodologies_cli.register(app)
+    operators_cli.register(app, make_scenarios=from_templates.offer_all, copy_scenarios=from_templates.drafts_of)
+    miniprogram_api.register(app, settings)
+    edge.complete(app)
     return app

@@ -22,7 +22,7 @@ KINDS = ("public", "citizen", "clerk", "partner", "operator", "internal")
 # (`/metrics` has its own check).
 BROUGHT_ALONG = (
     "static",
-    *("openapi.spec", "openapi.docs", "openapi.swagger_ui_oauth_redirect"),
+    *("openapi.spec", "swagger_ui.show"),
     *("ops.healthz", "ops.readyz", "ops.version", "ops.metrics"),
 )
 

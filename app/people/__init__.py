@@ -8,10 +8,11 @@ from app.people.joining import agree_to_terms, join_program, leave_program
 from app.people.logins import Login
 from app.people.models import Consent, LoginSession, Person
 from app.people.profile import get, masked, put, sessions_of, shown_name
-from app.people.sign_in import SignedIn, disable, enable, end_sessions, sign_in, sign_out
+from app.people.sign_in import PERSON_DISABLED, SignedIn, disable, enable, end_sessions, sign_in, sign_out
 
 __all__ = [
     "CONSENT_REQUIRED",
+    "PERSON_DISABLED",
     "PURPOSES",
     "Consent",
     "Login",

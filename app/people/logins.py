@@ -52,12 +52,13 @@ _STANDS = text(
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A verified login."""
+    """A verified login. ``by_truth``: PostgreSQL said so in this request, not a copy of a minute ago."""
 
     person_id: int
     session_id: int
     epoch: int
     expires_at: datetime
+    by_truth: bool = False
 
 
 def check(token: str, *, at: datetime, limit: limits.Limit = limits.CITIZEN) -> Login | None:
@@ -110,7 +111,7 @@ def prolong(login: Login, *, at: datetime, session_days: int) -> None:
 
 def _truth(digest: bytes, at: datetime) -> Login | None:
     row = connection().execute(_TRUTH, {"hash": digest, "at": at}).first()
-    return None if row is None else Login(row[0], row[1], row[2], row[3].astimezone(UTC))
+    return None if row is None else Login(row[0], row[1], row[2], row[3].astimezone(UTC), by_truth=True)
 
 
 def _keep(keys: list[str], window: tuple[int, int], login: Login, at: datetime, limit: limits.Limit) -> None:

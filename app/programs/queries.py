@@ -53,6 +53,14 @@ def org_unit(program_id: int, code: str) -> OrgUnit:
     return found
 
 
+def org_unit_by_id(program_id: int, unit_id: int) -> OrgUnit:
+    """The org-unit of this id in this program. Raises NOT_FOUND."""
+    found = session().get(OrgUnit, unit_id)
+    if found is None or found.program_id != program_id:
+        raise NOT_FOUND(org_unit=str(unit_id))
+    return found
+
+
 def org_units(program_id: int) -> list[OrgUnit]:
     """The tree, parents before children."""
     query = select(OrgUnit).where(OrgUnit.program_id == program_id)

@@ -1,0 +1,89 @@
+"""Who may call: a citizen with a login, or somebody who works in the shop that the address names.
+
+The person comes from the token alone. ``openid`` and ``X-WX-*`` headers of the caller mean nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from flask import current_app, g, request
+
+from app import limits, merchants
+from app.clock import now
+from app.db import transaction
+from app.errors import FORBIDDEN
+from app.people import Login, logins
+from edge.answers import LOGIN_REQUIRED
+from edge.guards import Guard, View, client_address, mark
+
+_BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{43})", re.ASCII)
+BAD_TOKEN = limits.Limit("bad-token", 600, 60)
+
+
+def citizen(*, fresh: bool | None = None, limit: limits.Limit = limits.CITIZEN) -> Callable[[View], View]:
+    """For whoever is logged in; the view gets the Login first.
+
+    ``fresh`` asks PostgreSQL itself whether the login still stands, in the transaction that the view then uses. It is
+    the rule for writes; reads trust the copy in Redis, which is a minute old at most and evicted on revocation.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return view(authenticate(fresh, limit), *args, **kwargs)
+
+        return mark(wrapper, Guard("citizen"))
+
+    return decorate
+
+
+def clerk(*roles: str) -> Callable[[View], View]:
+    """For who works in the shop ``<id:shop_id>`` of the address, now and in one of ``roles``.
+
+    The view gets the Login, the Shop and the Merchant; the role is read from PostgreSQL at every call.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, shop_id: int, **kwargs: Any) -> Any:
+            login = authenticate(True, limits.CITIZEN)
+            for shop, merchant, role in merchants.shops_of_person(login.person_id, now()):
+                if shop.id == shop_id:
+                    if role not in roles:
+                        raise FORBIDDEN(role=role, needed=list(roles))
+                    return view(login, shop, merchant, *args, **kwargs)
+            raise merchants.NOT_STAFF()
+
+        return mark(wrapper, Guard("clerk", "|".join(roles)))
+
+    return decorate
+
+
+def authenticate(fresh: bool | None, limit: limits.Limit) -> Login:
+    """The login of this request. Raises LOGIN_REQUIRED (one code: log in silently, once), TOO_MANY."""
+    found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+    at = now()
+    login = logins.check(found.group(1), at=at, limit=limit) if found else None
+    if login is None:
+        if found:
+            limits.take(BAD_TOKEN, client_address())
+        raise LOGIN_REQUIRED()
+    if login.by_truth:
+        _prolong(login)
+    elif (request.method != "GET" if fresh is None else fresh) and not logins.stands(login, at=at):
+        raise LOGIN_REQUIRED()
+    g.person_id = login.person_id
+    return login
+
+
+def _prolong(login: Login) -> None:
+    """A login that is in use lives on; written at most once a day."""
+    days = current_app.config["SETTINGS"].session_days
+    if login.expires_at - now() < timedelta(days=days - 1):
+        with transaction():
+            logins.prolong(login, at=now(), session_days=days)

@@ -1,0 +1,194 @@
+"""My profile, my logins, my programs in my order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+from marshmallow import fields
+
+from app import people, programs
+from app.clock import now
+from app.db import transaction
+from app.errors import NOT_FOUND
+from app.people import Login, Person
+from app.people.profile import LANGUAGES, LONGEST_NICKNAME
+from edge import schemas
+from edge.answers import answer, nothing
+from edge.routes import gives, refuses, takes
+from miniprogram_api.guards import citizen
+from miniprogram_api.show import either, when, when_or_none
+
+routes = APIBlueprint("me", __name__, tag="Me")
+
+EXAMPLE = {"nickname": "小点滴", "avatar_url": None, "language": "zh", "show_name": False, "on_boards": True}
+
+
+class ProfileIn(schemas.Request):
+    nickname = schemas.Text(longest=LONGEST_NICKNAME, required=True, allow_none=True)
+    avatar_url = schemas.Pattern(
+        r"https://([a-z0-9\-]{1,40}\.){0,3}qlogo\.cn/[A-Za-z0-9/_.\-]{1,300}",
+        expected="应为微信头像地址|must be an address of WeChat's avatar store",
+        required=True,
+        allow_none=True,
+    )
+    language = schemas.OneOf(*LANGUAGES, required=True)
+    show_name = schemas.Boolean(required=True, metadata={"description": "my name instead of a mask on boards"})
+    on_boards = schemas.Boolean(required=True, metadata={"description": "whether I stand on boards at all"})
+
+
+class Profile(schemas.Answer):
+    id = fields.String(required=True)
+    nickname = fields.String(required=True, allow_none=True)
+    avatar_url = fields.String(required=True, allow_none=True)
+    language = fields.String(required=True)
+    show_name = fields.Boolean(required=True)
+    on_boards = fields.Boolean(required=True)
+    seen_as = fields.String(required=True, metadata={"description": "the name that others see"})
+    created_at = fields.String(required=True)
+
+
+class LoginLine(schemas.Answer):
+    id = fields.String(required=True)
+    device = fields.String(required=True)
+    created_at = fields.String(required=True)
+    expires_at = fields.String(required=True)
+    this_device = fields.Boolean(required=True)
+
+
+class Logins(schemas.Answer):
+    items = fields.List(fields.Nested(LoginLine), required=True)
+
+
+class MyProgram(schemas.Answer):
+    code = fields.String(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    state = fields.String(required=True, metadata={"description": "active, or pending until somebody approves"})
+    org_unit = fields.String(required=True, allow_none=True)
+    joined_at = fields.String(required=True, allow_none=True)
+
+
+class MyPrograms(schemas.Answer):
+    items = fields.List(fields.Nested(MyProgram), required=True)
+
+
+class Order(schemas.Request):
+    order = schemas.Items(schemas.code(), longest=50, required=True)
+
+
+@routes.get("/me")
+@citizen()
+@gives(Profile)
+def get_me(login: Login) -> Response:
+    """My profile"""
+    return answer(_profile(people.get(login.person_id)))
+
+
+@routes.put("/me")
+@citizen()
+@takes(ProfileIn, example=EXAMPLE)
+@gives(Profile)
+def put_me(login: Login, body: dict[str, Any]) -> Response:
+    """Replace my profile
+
+    As a whole: what is not to change is sent again.
+    """
+    with transaction():
+        person = people.put(person_id=login.person_id, **body)
+        shown = _profile(person)
+    return answer(shown)
+
+
+@routes.get("/me/sessions")
+@citizen()
+@gives(Logins)
+def get_sessions(login: Login) -> Response:
+    """My logins
+
+    One per device, newest first.
+    """
+    rows = people.sessions_of(login.person_id, now())
+    return answer(
+        {
+            "items": [
+                {
+                    "id": str(row.id),
+                    "device": row.device,
+                    "created_at": when(row.created_at),
+                    "expires_at": when(row.expires_at),
+                    "this_device": row.id == login.session_id,
+                }
+                for row in rows
+            ]
+        }
+    )
+
+
+@routes.delete("/me/sessions/<id:session_id>")
+@citizen()
+@gives(None, status=204)
+@refuses(NOT_FOUND)
+def end_session(login: Login, session_id: int) -> Response:
+    """End one of my logins"""
+    with transaction():
+        ended = people.sign_out(session_id=session_id, person_id=login.person_id, at=now())
+    people.logins.evict([ended])
+    return nothing()
+
+
+@routes.get("/me/programs")
+@citizen()
+@gives(MyPrograms)
+def get_my_programs(login: Login) -> Response:
+    """My programs in my order
+
+    The first one that offers an act pays for it.
+    """
+    return answer(_my_programs(login.person_id))
+
+
+@routes.put("/me/programs")
+@citizen()
+@takes(Order, example={"order": []})
+@gives(MyPrograms)
+def put_my_programs(login: Login, body: dict[str, Any]) -> Response:
+    """Set the order of my programs
+
+    Names each of them once.
+    """
+    with transaction():
+        programs.reorder(person_id=login.person_id, codes=body["order"])
+        shown = _my_programs(login.person_id)
+    return answer(shown)
+
+
+def _my_programs(person_id: int) -> dict[str, Any]:
+    items = []
+    for member, program in programs.memberships_of(person_id):
+        unit = None if member.org_unit_id is None else programs.org_unit_by_id(program.id, member.org_unit_id)
+        items.append(
+            {
+                "code": program.code,
+                "name": either(program.name, program.name_en),
+                "kind": program.kind,
+                "state": member.state,
+                "org_unit": None if unit is None else either(unit.name, unit.name_en),
+                "joined_at": when_or_none(member.joined_at),
+            }
+        )
+    return {"items": items}
+
+
+def _profile(person: Person) -> dict[str, Any]:
+    return {
+        "id": str(person.id),
+        "nickname": person.nickname,
+        "avatar_url": person.avatar_url,
+        "language": person.language,
+        "show_name": person.show_name,
+        "on_boards": person.on_boards,
+        "seen_as": people.shown_name(person),
+        "created_at": when(person.created_at),
+    }
