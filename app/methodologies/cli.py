@@ -21,7 +21,7 @@ from app import methodologies, operators
 from app.clock import now
 from app.db import transaction
 from app.errors import Refusal
-from app.methodologies import library
+from app.methodologies import library, queries
 from app.methodologies.check import Finding, Report, check_pack
 
 P = ParamSpec("P")
@@ -155,6 +155,14 @@ def show(key: str, version: str | None, as_json: bool) -> None:
             f"  parameter {entry['name']:20} {entry['unit']:14} {value:14} {entry['evidence']} {entry['source']}"
         )
     click.echo(f"\nunverified: {', '.join(page['unverified']) or 'none'}\nsha256 {page['content_hash']}")
+
+
+@group.command("unverified")
+@json_option
+@command
+def unverified(as_json: bool) -> None:
+    """List the parameters that still need to be confirmed against an official text."""
+    _answer(queries.unverified_parameters(), as_json)
 
 
 @group.command("publish-library")

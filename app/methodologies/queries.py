@@ -219,3 +219,14 @@ def unverified(parameters: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _versions_of(key: str) -> list[str]:
     return [row.version for row in connection().execute(_published().where(Methodology.key == key))]
+
+
+def unverified_parameters() -> list[dict[str, Any]]:
+    """Every value from memory in a published version that still serves: to be confirmed against the official text."""
+    columns = MethodologyVersion.content["parameters"].label("parameters")
+    rows = connection().execute(_published().where(func.upper_inf(MethodologyVersion.in_force)).add_columns(columns))
+    return [
+        {"key": row.key, "version": row.version, "parameter": name}
+        for row in rows
+        for name in unverified(row.parameters)
+    ]

@@ -105,6 +105,9 @@ def test_publish_library_twice(run: Any) -> None:
     assert first[0] == second[0] == 0
     assert len(json.loads(first[1])["published"]) == 68
     assert second[1] == "0 versions published, 68 unchanged\n"
+    open_values = json.loads(run("unverified", "--json")[1])
+    assert {"key": "own-cup", "version": "1", "parameter": "cup_mass"} in open_values
+    assert {row["version"] for row in open_values} == {"1", "2023"}  # those in force now
 
 
 def test_the_group_stands_alone() -> None:
