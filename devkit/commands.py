@@ -31,6 +31,8 @@ def test(arguments: list[str]) -> int:
 def bench(arguments: list[str]) -> int:
     """Ratios of speed and memory, on servers of their own."""
     with migrated("bench") as environ:
+        if call([*FLASK, "demo", "seed"], environ, quiet=True) != 0:
+            raise ServersError("the demo could not be seeded (see above)")
         return call([sys.executable, "-m", "bench", *arguments], environ)
 
 

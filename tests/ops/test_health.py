@@ -142,6 +142,12 @@ def test_metrics_count_by_route_pattern(client: FlaskClient) -> None:
     assert "138000" not in text_ and "secret" not in text_
 
 
+def test_an_invented_method_makes_no_counter(client: FlaskClient) -> None:
+    client.open("/version", method="X138000138000")
+    text_ = client.get("/metrics").get_data(as_text=True)
+    assert 'method="OTHER"' in text_ and "X138000138000" not in text_
+
+
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
 def test_metrics_are_not_for_the_world(client: FlaskClient, header: str) -> None:
     assert client.get("/metrics", headers={header: "127.0.0.1"}).status_code == 403

@@ -1,0 +1,80 @@
+"""What is measured and what it must reach: the one table. A measure is a line here and a function in another file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from bench import load
+
+
+@dataclass
+class Bench:
+    """What measures share in one run. `program` is the code of the demo program that they use."""
+
+    app: Any
+    address: tuple[str, int]
+    seconds: float
+    seed: int
+    program: str = "rongcheng"
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def ratio_to_f(self, make: Callable[[int], bytes], *, connections: int = 16, rounds: int = 3) -> float:
+        """The rate of a route in units of F, the constant route; slices of both alternate, so noise hits both alike."""
+        shares, rates, base = [], [], []
+        for _ in range(rounds):
+            floor = load.run(self.address, F, seconds=self.seconds / rounds, connections=connections)
+            mine = load.run(self.address, make, seconds=self.seconds / rounds, connections=connections)
+            bad = {status: count for status, count in mine.statuses.items() if status >= 300}
+            if bad:
+                raise RuntimeError(f"unexpected answers: {bad}")
+            shares.append(mine.per_second / floor.per_second)
+            rates.append(mine.per_second)
+            base.append(floor.per_second)
+        self.notes["rate"], self.notes["F"], self.notes["p99_ms"] = median(rates), median(base), round(mine.p99_ms, 1)
+        return median(shares)
+
+
+# Not /healthz: that one is left out of the request log, which every other route writes.
+_F = load.http_request("GET", "/version")
+
+
+def F(_: int) -> bytes:  # noqa: N802 - the name it has in the papers
+    """F: a constant JSON route of the same application on the same server, with the whole middleware, no sign-in."""
+    return _F
+
+
+def floor_rate(bench: Bench) -> float:
+    """F itself in requests per second; everything about the web is a share of it."""
+    found = load.run(bench.address, F, seconds=bench.seconds)
+    bench.notes["p99_ms"] = round(found.p99_ms, 1)
+    return found.per_second
+
+
+@dataclass(frozen=True)
+class Measure:
+    """`reach` is the least (or, with `at_most`, the greatest) good value; None is only shown."""
+
+    name: str
+    what: str
+    run: Callable[[Bench], float]
+    reach: float | None = None
+    at_most: bool = False
+    unit: str = ""
+
+    def fine(self, value: float) -> bool:
+        if self.reach is None:
+            return True
+        return value <= self.reach if self.at_most else value >= self.reach
+
+
+def table() -> tuple[Measure, ...]:
+    """All measures. Imported late: each file brings the feature that it measures."""
+    from bench import postings
+
+    return (
+        Measure("F", "constant route, requests/s", floor_rate, unit="/s"),
+        Measure("postings", "postings through the service / pgbench on the same SQL", postings.service_share, 0.40),
+    )
