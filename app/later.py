@@ -14,7 +14,9 @@ from sqlalchemy import text
 from app.db import connection
 
 # A name per kind of work: NAME = "feature.verb", listed here and in the table of jobs/tasks.py.
-ALL: tuple[str, ...] = ()
+PAY_PENDING = "funding.pay_pending"
+
+ALL: tuple[str, ...] = (PAY_PENDING,)
 
 _INSERT = text(
     """

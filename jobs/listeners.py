@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app import events, later, leaderboards
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -34,4 +36,35 @@ class Listener:
     apply: Callable[[Sequence[Event]], None]
 
 
-LISTENERS: tuple[Listener, ...] = ()
+def _scores(heard: Sequence[Event]) -> None:
+    """Scores in PostgreSQL, then absolute ranks in Redis. Gone records first counted, then taken away, in event order."""
+    kinds = {
+        events.RECORD_COUNTED: ("record_ids", leaderboards.add_records),
+        events.AWARD_PAID: ("award_ids", leaderboards.add_awards),
+        events.RECORD_REVERSED: ("record_ids", leaderboards.subtract_records),
+    }
+    standing: dict[tuple[Any, ...], Any] = {}
+    for kind, (field, change) in kinds.items():
+        ids = [found for event in heard if event.event == kind for found in event.payload[field]]
+        for row in change(ids):
+            standing[tuple(row[:5])] = row
+    leaderboards.push(list(standing.values()))
+
+
+def _person_on_boards(heard: Sequence[Event]) -> None:
+    for event in heard:
+        leaderboards.forget_person(event.payload["person_id"])
+
+
+def _pending_awards(heard: Sequence[Event]) -> None:
+    """Money has arrived: a job pays those who wait, in their order."""
+    for event in heard:
+        budget_id = event.payload["budget_id"]
+        later.defer(later.PAY_PENDING, key=f"pay-pending:{budget_id}", budget_id=budget_id)
+
+
+LISTENERS: tuple[Listener, ...] = (
+    Listener("boards", frozenset({events.RECORD_COUNTED, events.AWARD_PAID, events.RECORD_REVERSED}), _scores),
+    Listener("boards-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_on_boards),
+    Listener("funding-pending", frozenset({events.BUDGET_FUNDED}), _pending_awards),
+)

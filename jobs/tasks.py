@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from app import clock, funding, later, leaderboards, records, sources
+from app.db import retrying, transaction
 from jobs import rescue
 
 
@@ -22,10 +24,54 @@ class Cron:
     run: Callable[[], Any]
 
 
+def pay_pending(budget_id: int) -> int:
+    """Pay the awards that wait for a budget, batch by batch, while its money lasts; answers how many."""
+    total = 0
+    while True:
+
+        def batch() -> int:
+            with transaction():
+                return len(funding.pay_pending(budget_id=budget_id, at=clock.now()))
+
+        paid = retrying(batch)
+        total += paid
+        if paid == 0:
+            return total
+
+
+def close_days() -> int:
+    """Make records of the days that have ended; answers how many."""
+    total = 0
+    while True:
+
+        def batch() -> int:
+            with transaction():
+                return len(records.close_days(at=clock.now()))
+
+        closed = retrying(batch)
+        total += closed
+        if closed == 0:
+            return total
+
+
+def freeze_boards() -> int:
+    """Freeze the boards whose period and grace are over."""
+    with transaction():
+        return len(leaderboards.freeze_due(at=clock.now()))
+
+
+def purge_nonces() -> int:
+    with transaction():
+        return sources.purge_nonces(at=clock.now())
+
+
 # Deferred with app.later.defer(NAME, ...); arguments arrive by name.
-TASKS: dict[str, Callable[..., Any]] = {}
+TASKS: dict[str, Callable[..., Any]] = {later.PAY_PENDING: pay_pending}
 
 CRON: tuple[Cron, ...] = (
     Cron("jobs.rescue", "* * * * *", rescue.rescue_stalled),
     Cron("jobs.purge", "17 19 * * *", rescue.purge),
+    Cron("records.close_days", "*/10 * * * *", close_days),
+    Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
+    Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
 )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import select, text, update
 
-from app import ledger
+from app import events, ledger, outbox
 from app.db import connection
 from app.funding import debts
 from app.funding.awards import lot_end
@@ -44,6 +44,8 @@ def pay_pending(*, budget_id: int, at: datetime) -> list[int]:
         _pay(award, wallets[award.wallet_id], budget, legs, at)  # type: ignore[arg-type]
         paid.append(award.id)
     debts.repay_all([wallets[award.wallet_id] for award in still if award.id in set(paid)], at=at)
+    if paid:
+        outbox.publish(events.AWARD_PAID, {"award_ids": paid}, program_id=budget.program_id)
     return paid
 
 

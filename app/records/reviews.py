@@ -14,7 +14,7 @@ from app.records import claims, counting, reversal
 from app.records.acts import Act, Taken, Work
 from app.records.catalog import Catalog
 from app.records.intake import publish, take
-from app.records.models import Record
+from app.records.models import Record, Reduction
 from app.records.reasons import REVIEW_CODES, reason
 from app.scenarios.models import Scenario
 
@@ -66,7 +66,7 @@ def restore(*, record_id: int, by: str, at: datetime) -> Taken:
     record = reversal.lock(record_id)
     if record.state not in ("held", "rejected", "reversed", "duplicate"):
         raise STATE_CONFLICT(state=record.state)
-    if record.state == "reversed":
+    if _was_counted(record_id):
         return _again(record, by, at)
     reversal.mark(record_id, "held", reason("error", ""))
     return release(record_id=record_id, by=by, at=at)
@@ -79,6 +79,10 @@ def supersede(*, record_id: int, by_reference: str, at: datetime) -> None:
         return
     why = reason("source_correction", by_reference) if by_reference else reason("source_cancelled")
     reversal.take_back(record_id=record_id, state="superseded", why=why, at=at)
+
+
+def _was_counted(record_id: int) -> bool:
+    return connection().execute(select(Reduction.id).where(Reduction.record_id == record_id)).first() is not None
 
 
 def _again(record: Any, by: str, at: datetime) -> Taken:
