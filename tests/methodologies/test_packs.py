@@ -185,6 +185,47 @@ def test_a_stored_result_can_be_recomputed_from_itself() -> None:
                 assert set(first.parameters) == {p["name"] for p in content["parameters"]}
 
 
+SCALED = (
+    GOOD.replace('unit = "km"', 'unit = "m"')
+    .replace('max = "100"', 'max = "100000"\ndefault_parameter = "usual"')
+    .replace('distance_km = "10"', 'distance_km = "10000"')
+    + """
+[[examples]]
+region = "CN-SC"
+inputs = {}
+mg = "1350000"
+
+[parameters.usual]
+unit = "km"
+value = "10"
+source = "somewhere"
+year = "2024"
+evidence = "S"
+"""
+)
+
+
+def test_inputs_are_in_the_unit_of_their_variable() -> None:
+    """Metres in, kilometres in the factor; a default from a parameter in another unit is turned into the variable's."""
+    report = check_pack(SCALED)
+    assert report.findings == ()
+    method = Method.from_content(report.contents[0])
+    assert method.calculate({"distance_km": "1"}, "CN-SC").raw_mg == 135
+    assert method.calculate({}, "CN-SC").inputs == {"distance_km": "10000"}
+
+
+def test_a_pack_may_change_a_field_of_a_shared_parameter() -> None:
+    old = 'unit = "kWh/100km"\nvalue = 15\nsource = "somewhere"\nyear = "2024"\nevidence = "U"\nunverified = true\n'
+    text = GOOD.replace(old, 'use = "bev"\nvalue = "16"\n').replace(
+        "[variables", 'include = ["_common.toml"]\n[variables', 1
+    )
+    text = text.replace('mg = "1350000"', 'mg = "1340000"')
+    report = check_pack(text)
+    assert report.findings == ()
+    shared = next(p for p in report.contents[0]["parameters"] if p["name"] == "consumption")
+    assert (shared["value"], shared["unit"], shared["evidence"]) == ("16", "kWh/100km", "U")
+
+
 # -- facts of records
 
 
@@ -402,7 +443,9 @@ def test_no_wrong_type_breaks_the_check(key: str, value: str) -> None:
 
 
 def test_places_of_keys() -> None:
-    text = 'a = 1\n[b]\nc = """\nx = 1\n"""\nd.e = [\n  1,\n]\n[[f]]\ng = 1\n[[f]]\ng = { h = 2 }\n[f.i]\nj = 1\n'
+    text = (
+        'a = 1\n[b]\nc = """\nlet y = 0\nx = 1"""\nd.e = [\n  1,\n]\n[[f]]\ng = 1\n[[f]]\ng = { h = 2 }\n[f.i]\nj = 1\n'
+    )
     places = locate(text)
     assert places.line(("a",)) == 1
     assert places.line(("b", "c")) == 3

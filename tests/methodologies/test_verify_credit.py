@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.methodologies.check import check_pack
 from app.methodologies.dimensions import UNIT_NAMES, parse_unit
 from app.methodologies.evaluate import DivisionByZero, compile_formula
 from app.methodologies.grammar import FormulaError, check_names, parse
@@ -24,6 +25,7 @@ from app.methodologies.library import reports
 from app.methodologies.method import Method
 from app.methodologies.pack import content_hash
 from tests.methodologies.test_grammar import arithmetic
+from tests.methodologies.test_packs import SCALED
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify_credit.py"
 CONTENTS = {(r.key, c["version"]): c for _, r in reports() for c in r.contents}
@@ -97,6 +99,12 @@ def test_every_example_of_the_library_recomputes(script: ModuleType, name: tuple
         check = script.verify(json.loads(json.dumps(document(CONTENTS[name], example))))
         assert check.differences == []
         assert check.compared >= 12
+
+
+def test_units_of_inputs_are_converted_too(script: ModuleType) -> None:
+    content = check_pack(SCALED).contents[0]
+    for example in content["examples"]:
+        assert script.verify(document(content, example)).differences == []
 
 
 NEV = CONTENTS["nev-mileage", "2023"]
