@@ -14,7 +14,7 @@ from app.methodologies.toml_lines import Path
 
 EVIDENCE: Final = {"S": "sourced", "C": "computed", "U": "unverified", "P": "program rule"}
 FUELS: Final = {"gasoline": (Fraction("2.0"), Fraction("2.4")), "diesel": (Fraction("2.4"), Fraction("2.8"))}
-"""kgCO2e per litre. A factor above 3 is one per kilogram that slipped (methodologies.md §4)."""
+"""kgCO2e per litre. A factor above 3 is one per kilogram that slipped."""
 GRID_LIMIT: Final = Fraction("1.2")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}\Z")
