@@ -8,7 +8,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from flask_swagger_ui import get_swaggerui_blueprint
 
-from edge import answers, converters, guards, openapi, reading
+from edge import answers, cli, converters, guards, openapi, reading
 
 DOCS = "/docs"
 
@@ -17,6 +17,7 @@ def prepare(app: APIFlask) -> None:
     """What must be there before the first route: parts of paths, the limit of bodies, the form of errors."""
     app.config["MAX_CONTENT_LENGTH"] = reading.LARGEST_BODY
     converters.register(app)
+    cli.register(app)
     answers.register(app)
 
 

@@ -1,0 +1,138 @@
+"""The walk over all routes: each stands in routes.txt with its guard, and each guard is tried, not only listed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apiflask import APIBlueprint, APIFlask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app import people
+from app.clock import now
+from app.db import transaction
+from edge.guards import UnguardedRoute, inventory, public, refuse_unguarded
+from tests.edges.conftest import Phone, code_of
+
+LISTED = [
+    tuple(line.split())
+    for line in Path(__file__).with_name("routes.txt").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+FILLED = {"id": "999999999", "code": "nowhere", "path": "x", "default": "x"}
+
+
+def address(pattern: str) -> str:
+    """A pattern with something in its places that belongs to nobody."""
+    return re.sub(r"<(?:(\w+)(?:\([^)]*\))?:)?\w+>", lambda match: FILLED[match.group(1) or "default"], pattern)
+
+
+def of_kind(*kinds: str) -> list[Any]:
+    return [
+        pytest.param(method, path, id=f"{method} {path}")
+        for method, path, guard in LISTED
+        if guard.split("(")[0] in kinds
+    ]
+
+
+def test_the_list_is_the_router(app: Any) -> None:
+    """A new route needs a line here, so that somebody has thought about who may call it."""
+    assert sorted(map(tuple, inventory(app))) == sorted(LISTED)
+
+
+@pytest.mark.parametrize(("method", "path"), of_kind("citizen", "clerk"))
+def test_nobody_gets_in_without_a_login(client: FlaskClient, method: str, path: str) -> None:
+    for headers in (
+        {},
+        {"Authorization": "Bearer " + "x" * 43},
+        {"Authorization": "Basic YTpi"},
+        {"Cookie": "session=1"},
+    ):
+        answer = client.open(address(path), method=method, headers=headers)
+        assert (answer.status_code, code_of(answer)) == (401, "login_required"), headers
+
+
+@pytest.mark.parametrize(("method", "path"), of_kind("partner"))
+def test_nobody_gets_in_without_a_signature(client: FlaskClient, method: str, path: str) -> None:
+    assert client.open(address(path), method=method).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), of_kind("citizen", "clerk"))
+def test_an_ended_login_is_no_login(alice: Phone, db_session: Session, method: str, path: str) -> None:
+    assert alice.get("/me").status_code == 200
+    person_id = db_session.execute(text("select person_id from sessions")).scalar_one()
+    with transaction():
+        ended = people.end_sessions(person_id=person_id, at=now())
+    people.logins.evict(ended)
+    answer = alice.call(method, address(path).removeprefix("/api/v1"))
+    assert (answer.status_code, code_of(answer)) == (401, "login_required")
+
+
+@pytest.mark.parametrize(("method", "path"), of_kind("clerk"))
+def test_a_citizen_is_no_clerk(alice: Phone, method: str, path: str) -> None:
+    assert alice.call(method, address(path).removeprefix("/api/v1")).status_code in (403, 404)
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in of_kind("citizen") if "<id:" in one.values[1]])
+def test_an_object_that_is_not_there_is_not_found(alice: Phone, method: str, path: str) -> None:
+    for number in ("999999999", "0", "-1", "1e3", "x", "%00", "9" * 30):
+        filled = re.sub(r"<id:\w+>", number, path)
+        answer = alice.call(
+            method, address(filled).removeprefix("/api/v1"), json={} if method in ("POST", "PUT") else None
+        )
+        assert answer.status_code in (404, 405, 422), number
+    assert code_of(alice.call(method, address(path).removeprefix("/api/v1"))) in ("not_found", "unsupported_type")
+
+
+def test_a_session_of_somebody_else_is_not_found(alice: Phone, bob: Phone, phone_of: Callable[..., Phone]) -> None:
+    theirs = bob.get("/me/sessions").json["items"][0]["id"]  # type: ignore[index]
+    answer = alice.delete(f"/me/sessions/{theirs}")
+    assert (answer.status_code, code_of(answer)) == (404, "not_found")
+    assert bob.get("/me").status_code == 200
+
+
+def test_the_application_refuses_to_start_with_a_bare_route() -> None:
+    app = APIFlask("bare")
+    routes = APIBlueprint("bare", __name__)
+
+    @routes.get("/guarded")
+    @public()
+    def guarded() -> str:
+        return "fine"
+
+    @routes.get("/forgotten")
+    def forgotten() -> str:
+        return "oh"
+
+    app.register_blueprint(routes)
+    with pytest.raises(UnguardedRoute, match="GET /forgotten"):
+        refuse_unguarded(app)
+
+
+def test_every_route_is_documented_with_its_errors(app: Any, client: FlaskClient) -> None:
+    spec = client.get("/openapi.json").json
+    assert spec is not None
+    for method, path, guard in LISTED:
+        if not path.startswith("/api/v1") and not path.startswith("/open/v1"):
+            continue
+        shown = spec["paths"][re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)][method.lower()]
+        assert shown["summary"]
+        assert "default" in shown["responses"]
+        if guard.startswith(("citizen", "clerk")):
+            assert shown["security"] == [{"bearer": []}]
+            assert "401" in shown["responses"]
+        if "requestBody" in shown:
+            assert shown["requestBody"]["required"] is True
+            assert {"400", "413", "415", "422"} <= set(shown["responses"])
+
+
+def test_the_documentation_reads_offline(client: FlaskClient) -> None:
+    page = client.get("/docs/")
+    assert page.status_code == 200
+    assert "openapi.json" in page.text or "openapi.json" in client.get("/docs/swagger-initializer.js").text
+    assert re.findall(r"""(?:src|href)=["'](?:https?:)?//[^"']+""", page.text) == []
