@@ -153,11 +153,13 @@ def install(venv_python: Path, lock_name: str) -> None:
     """pip install of the lock, every file checked against its hash."""
     for old in VENV.glob("*.installed"):
         old.unlink()
-    print(f"installing {lock_name} into .venv ...", file=sys.stderr)
+    print(f"installing {lock_name} into .venv; the first time takes a minute ...", file=sys.stderr, flush=True)
     command = [venv_python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run([*command, "--require-hashes", "-r", str(ROOT / lock_name)])
+    with_hashes = [*command, "--require-hashes", "-r", str(ROOT / lock_name)]
+    done = subprocess.run(with_hashes, capture_output=True, text=True)
     if done.returncode != 0:
-        raise SetupFailed(f"pip could not install {lock_name} (its messages are above); run the command again to retry")
+        print(done.stdout, done.stderr, file=sys.stderr)
+        raise SetupFailed(f"pip could not install {lock_name} (its words are above); run the command again to retry")
 
 
 def lock(extra: list[str]) -> int:

@@ -16,6 +16,7 @@ from bench.web import served
 
 
 def main() -> int:
+    """Run what was asked for and print a line each; exit 0 all reached, 1 something missed, 2 no such measure."""
     options = _options()
     measures = [one for one in table() if not options.names or one.name in options.names]
     if not measures:

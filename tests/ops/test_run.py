@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,18 @@ class Run:
                 continue
         return found
 
+    def names(self) -> str:
+        found = []
+        for process in self.family():
+            with suppress(psutil.Error):
+                found.append(process.name())
+        return " ".join(found)
+
+    def kill(self) -> None:
+        for process in self.family():
+            with suppress(psutil.Error):
+                process.kill()
+
     def settled(self, seconds: float = 10.0) -> list[psutil.Process]:
         """What is left after a while."""
         deadline = time.monotonic() + seconds
@@ -99,8 +112,7 @@ def copy(folder: Path) -> Run:
 def run(tmp_path: Path) -> Iterator[Run]:
     made = copy(tmp_path / "checkout")
     yield made
-    for process in made.family():
-        process.kill()
+    made.kill()
 
 
 def test_starts_ends_without_a_trace_and_starts_again_in_seconds(run: Run) -> None:
@@ -125,12 +137,11 @@ def test_a_killed_run_takes_its_children_along_and_starts_again(run: Run) -> Non
     assert run.process is not None
     run.end(signal.SIGKILL)
     deadline = time.monotonic() + 40
-    while [one for one in run.family() if "python" in one.name()] and time.monotonic() < deadline:
+    while "python" in run.names() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert [one.name() for one in run.family() if "python" in one.name()] == []
+    assert "python" not in run.names()
     run.start()
-    for process in run.family():  # and now everything at once, servers too
-        process.kill()
+    run.kill()  # and now everything at once, servers too
     run.process.wait()
     run.settled()
     run.start()
@@ -169,8 +180,7 @@ def test_two_checkouts_run_side_by_side_one_under_a_long_path(run: Run, tmp_path
         assert other.end() == 0
         assert run.settled(0) == other.settled(0) == []
     finally:
-        for process in other.family():
-            process.kill()
+        other.kill()
 
 
 def test_reset_forgets_the_demo_but_not_under_a_running_one(run: Run) -> None:
