@@ -293,20 +293,29 @@ def check_result(check):
     return counted, credits
 
 
-def check_conversion(check, counted_mg, credits_micro):
-    """Rate, tier share, boost, cap, carry: whole credits and what is carried on."""
-    stated = check.document.get("conversion")
-    if not stated:
-        return None
+def check_conversion(check, name, stated, counted_mg, credits_micro):
+    """Rate, tier share, boost, cap, carry: whole credits and what is carried on. Returns the whole credits."""
     base = counted_mg * whole(stated["credits_per_kg"]) + credits_micro  # 1 mg at 1 credit/kg is a micro-credit
     earned = base * whole(stated["tier_bps"]) * whole(stated["boost_bps"]) // (10_000 * 10_000)
-    check.same("conversion earned_micro", earned, whole(stated["earned_micro"]))
+    check.same(f"{name} earned_micro", earned, whole(stated["earned_micro"]))
     cut = whole(stated["cut_micro"])
-    check.true(f"conversion cut_micro {cut} is more than was earned", 0 <= cut <= earned)
+    check.true(f"{name} cut_micro {cut} is more than was earned", 0 <= cut <= earned)
     total = whole(stated["carry_before_micro"]) + earned - cut
-    check.same("conversion credits", total // MICRO, whole(stated["credits"]))
-    check.same("conversion carry_after_micro", total % MICRO, whole(stated["carry_after_micro"]))
+    check.same(f"{name} credits", total // MICRO, whole(stated["credits"]))
+    check.same(f"{name} carry_after_micro", total % MICRO, whole(stated["carry_after_micro"]))
     return total // MICRO
+
+
+def check_awards(check, counted_mg, credits_micro):
+    """The act's own conversion and each bonus on it. Returns whole credits by the reason of their transfer."""
+    credits = {}
+    own = check.document.get("conversion")
+    if own:
+        credits["award.record"] = check_conversion(check, "conversion", own, counted_mg, credits_micro)
+    for bonus in check.document.get("bonuses", []):
+        name = f"bonus {bonus['rule']}"
+        credits[f"award.{bonus['rule']}"] = check_conversion(check, name, bonus, counted_mg, credits_micro)
+    return credits
 
 
 def check_transfers(check, counted_mg, credits):
@@ -323,8 +332,8 @@ def check_transfers(check, counted_mg, credits):
             check.same(f"{name} sum of {asset}", total, 0)
         if transfer["reason"] == "reduction":
             check.same(f"{name} mg", counted_mg, moved.get("mg", 0))
-        if transfer["reason"] == "award.record" and credits is not None:
-            check.same(f"{name} credits", credits, moved.get("credits", 0))
+        if transfer["reason"] in credits:
+            check.same(f"{name} credits", credits[transfer["reason"]], moved.get("credits", 0))
     keys = [(transfer["reason"], transfer["source_ref"]) for transfer in transfers]
     check.true("a transfer (reason, source_ref) is listed twice", len(set(keys)) == len(keys))
 
@@ -337,8 +346,7 @@ def verify(document):
     try:
         check_methodology(check)
         counted_mg, credits_micro = check_result(check)
-        credits = check_conversion(check, counted_mg, credits_micro)
-        check_transfers(check, counted_mg, credits)
+        check_transfers(check, counted_mg, check_awards(check, counted_mg, credits_micro))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise Unreadable(f"the file is not complete: {type(error).__name__} {error}") from None
     return check

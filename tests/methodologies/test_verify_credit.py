@@ -46,6 +46,7 @@ def document(content: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]
     result = method.calculate(example["inputs"], example.get("region", ""))
     earned = (result.counted_mg * 100 + result.credits_micro) * 8_000 * 20_000 // 100_000_000
     credits, carry = divmod(250_000 + earned - earned // 4, 1_000_000)
+    extra = bonus(carry, result.counted_mg * 100 + result.credits_micro)
     return {
         "format": "diandi.credit/1",
         "record": {
@@ -78,10 +79,29 @@ def document(content: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]
             "credits": str(credits),
             "carry_after_micro": str(carry),
         },
+        "bonuses": [extra],
         "transfers": [
             transfer("1", "reduction", "mg", result.counted_mg),
             transfer("2", "award.record", "credits", credits),
+            transfer("3", "award.boost.Double Monday", "credits", int(extra["credits"])),
         ],
+    }
+
+
+def bonus(carry: int, base: int) -> dict[str, Any]:
+    """Half again on top, by a rule of its own; it goes on with the carry that the act's own award left."""
+    earned = base * 8_000 * 5_000 // 100_000_000
+    credits, rest = divmod(carry + earned, 1_000_000)
+    return {
+        "rule": "boost.Double Monday",
+        "credits_per_kg": 100,
+        "tier_bps": 8_000,
+        "boost_bps": 5_000,
+        "carry_before_micro": str(carry),
+        "earned_micro": str(earned),
+        "cut_micro": "0",
+        "credits": str(credits),
+        "carry_after_micro": str(rest),
     }
 
 
@@ -131,6 +151,9 @@ TAMPERED = [
     (("conversion", "cut_micro"), "0"),
     (("conversion", "credits"), "497"),
     (("conversion", "carry_after_micro"), "0"),
+    (("bonuses", 0, "earned_micro"), "1"),
+    (("bonuses", 0, "carry_after_micro"), "1"),
+    (("transfers", 2, "entries", 1, "amount"), "1"),
     (("transfers", 0, "entries", 1, "amount"), "1"),
     (("transfers", 1, "entries", 0, "amount"), "-1"),
     (("transfers", 1, "reason"), "reduction"),
