@@ -137,3 +137,12 @@ def test_settings_are_in_the_example() -> None:
             + re.findall(r"environ\.get\('([A-Z_]+)'", path.read_text())
         )
     assert asked - example - {"PATH"} == set()
+
+
+def test_every_package_has_its_floor_in_the_import_order() -> None:
+    listed = (
+        (ROOT / ".importlinter").read_text().partition("root_packages =")[2].partition("include_external")[0].split()
+    )
+    tools = {"bench", "devkit"}
+    there = {path.parent.name for path in ROOT.glob("*/__init__.py")} - tools
+    assert there == set(listed)
