@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import demo.cli
 import edge
+import ingestion.files.cli
 import jobs.cli
 import miniprogram_api
 import ops
@@ -42,6 +43,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     ops.register(app)
     jobs.cli.register(app)
     demo.cli.register(app)
+    ingestion.files.cli.register(app)
     methodologies_cli.register(app)
     operators_cli.register(app, make_scenarios=from_templates.offer_all, copy_scenarios=from_templates.drafts_of)
     miniprogram_api.register(app, settings)

@@ -15,6 +15,7 @@ from app.records.reasons import reason
 AHEAD = timedelta(minutes=5)
 EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)
 LONGEST_ACT = timedelta(hours=24)
+LONGEST_EVER = timedelta(days=31)
 MAX_REFERENCE = 128
 
 # Facts that are kept as evidence and that no formula uses.
@@ -52,8 +53,8 @@ IN_FUTURE = declare(
 TIME_IMPOSSIBLE = declare(
     "time_impossible",
     Kind.INVALID,
-    zh="起止时间有误：结束早于开始，或时长超过 24 小时，或年份过早。",
-    en="The times are not possible: the end before the start, more than 24 hours, or a year too early.",
+    zh="起止时间有误：结束早于开始，或时长超过 31 天，或年份过早。",
+    en="The times are not possible: the end before the start, more than 31 days, or a year too early.",
 )
 SOURCE_NOT_ALLOWED = declare(
     "source_not_allowed",
@@ -96,7 +97,7 @@ def judge(work: Work, catalog: Catalog, vehicles: Vehicles) -> None:
 def _time(act: Act, at: datetime) -> None:
     if act.occurred_at > at + AHEAD or act.until > at + LONGEST_ACT:
         raise IN_FUTURE(occurred_at=act.occurred_at.isoformat())
-    if act.occurred_at < EARLIEST or not timedelta(0) <= act.until - act.occurred_at <= LONGEST_ACT:
+    if act.occurred_at < EARLIEST or not timedelta(0) <= act.until - act.occurred_at <= LONGEST_EVER:
         raise TIME_IMPOSSIBLE(occurred_at=act.occurred_at.isoformat(), ended_at=act.until.isoformat())
     if not 1 <= len(act.reference) <= MAX_REFERENCE:
         raise FACTS_INVALID(reference=f"1 to {MAX_REFERENCE} characters")
@@ -143,6 +144,8 @@ def _facts(work: Work, catalog: Catalog) -> None:
         raise FACTS_INVALID(problems=[{"fact": p.name, "code": p.code, "zh": p.zh, "en": p.en} for p in invalid])
     for problem in problems:
         work.hold(reason("out_of_range", problem.zh))
+    if act.until - act.occurred_at > LONGEST_ACT:
+        work.hold(reason("out_of_range", "> 24 h"))
 
 
 def _vehicle(work: Work, vehicles: Vehicles) -> None:

@@ -1,0 +1,1 @@
+"""The edge for data sources: files (``ingestion/files``) and partners (``ingestion/partners``)."""
