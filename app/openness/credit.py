@@ -99,6 +99,7 @@ def document(*, record_id: int, person_id: int | None = None) -> dict[str, Any]:
         "inputs": reduction.inputs,
         "result": _result(reduction),
         "conversion": _conversion(awards[0]) if awards else None,
+        "bonuses": [{"rule": award.reason, **_conversion(award)} for award in awards[1:]],
         "transfers": transfers_of(reduction, awards),
     }
 
