@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from devkit import ROOT
+from devkit.servers import socket_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run")]
 START_SECONDS = 90.0
@@ -89,6 +90,12 @@ class Run:
             with suppress(psutil.Error):
                 process.kill()
 
+    def sweep(self) -> None:
+        """After a test that failed half-way: no process and no socket stays behind."""
+        self.kill()
+        self.settled()
+        shutil.rmtree(socket_folder(f"{self.folder}/demo"), ignore_errors=True)
+
     def settled(self, seconds: float = 10.0) -> list[psutil.Process]:
         """What is left after a while."""
         deadline = time.monotonic() + seconds
@@ -112,7 +119,7 @@ def copy(folder: Path) -> Run:
 def run(tmp_path: Path) -> Iterator[Run]:
     made = copy(tmp_path / "checkout")
     yield made
-    made.kill()
+    made.sweep()
 
 
 def test_starts_ends_without_a_trace_and_starts_again_in_seconds(run: Run) -> None:
@@ -180,7 +187,7 @@ def test_two_checkouts_run_side_by_side_one_under_a_long_path(run: Run, tmp_path
         assert other.end() == 0
         assert run.settled(0) == other.settled(0) == []
     finally:
-        other.kill()
+        other.sweep()
 
 
 def test_reset_forgets_the_demo_but_not_under_a_running_one(run: Run) -> None:
