@@ -35,7 +35,7 @@ class Catalog:
             self.by_methodology[row.program_id, row.methodology].append(row)
         sources = {act.source_id for act in acts}
         self.sources: dict[int, Any] = {row.id: row for row in _rows(select(Source).where(Source.id.in_(sources)))}
-        self.book = methodologies.book({row.methodology for row in found})
+        self.book = methodologies.book()
         self._consents = self._live_consents(people)
 
     def membership(self, person_id: int, program_id: int) -> Any | None:

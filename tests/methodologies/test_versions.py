@@ -113,7 +113,7 @@ def test_a_successor_ends_its_predecessor_from_today_on(db_session: Session) -> 
     assert first.in_force.upper == date(2026, 1, 10)
     held = [queries.version_in_force("test-ride", date(2026, 1, day)) for day in (9, 10)]
     assert [v.version for v in held if v] == ["1", "3"]
-    book = methodologies.book(["test-ride", "walking"])
+    book = methodologies.book()
     assert [
         v and v.version for v in (book.in_force("test-ride", date(2026, 1, 9)), book.in_force("walking", AT.date()))
     ] == ["1", None]
@@ -287,3 +287,21 @@ def test_two_approvals_at_once_publish_once(clean_db: Any) -> None:
         assert page["published"]["approved_by"].startswith("operator:1")
         assert approvals.Approval is not None
         db.session.remove()
+
+
+def test_the_book_is_kept_until_something_changes(db_session: Session) -> None:
+    empty = methodologies.book()
+    assert list(empty) == []
+    assert methodologies.book() is empty
+    with transaction():
+        first = published(GOOD)
+    known = methodologies.book()
+    assert [version.id for version in known] == [first.id]
+    assert methodologies.book() is known
+    methodologies.draft(pack_text=version_text("7", "2026-03-01", value="0.2", mg="1850000"), author=AUTHOR, at=AT)
+    assert methodologies.book() is known  # drafts are in no book
+    with pytest.raises(ZeroDivisionError), transaction():
+        published(version_text("8", "2026-02-01", value="0.2", mg="1850000"))
+        assert [version.version for version in methodologies.book()] == ["8", "1"]
+        raise ZeroDivisionError
+    assert [version.ends for version in methodologies.book()] == [None]  # what was undone is in no book either
