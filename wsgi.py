@@ -12,7 +12,7 @@ import ingestion.files.cli
 import jobs.cli
 import miniprogram_api
 import ops
-from app import cache, config, tables, vault  # noqa: F401
+from app import cache, config, memo, tables, vault  # noqa: F401
 from app.db import db
 from app.methodologies import cli as methodologies_cli
 from app.operators import cli as operators_cli
@@ -34,6 +34,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
         "connect_args": {"connect_timeout": 2, "options": "-c timezone=UTC -c lock_timeout=2000"},
     }
     vault.unlock(settings.secret)
+    memo.configure(0.0 if settings.environment == "test" else 1.0)
     cache.connect(settings.redis_url)
     db.init_app(app)
     migrate.init_app(app, db, compare_type=True)

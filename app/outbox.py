@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, Text, insert, text
+from sqlalchemy import Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import events
-from app.db import Model, connection, id_column
+from app.db import Model, id_column, run
 
 
 class OutboxEvent(Model):
@@ -29,6 +30,13 @@ class OutboxEvent(Model):
     last_error: Mapped[str | None] = mapped_column(Text)
 
 
+_INSERT = """
+    insert into outbox (program_id, event, payload)
+    select program_id, event, payload from jsonb_to_recordset(%(rows)s::jsonb)
+      as x (program_id bigint, event text, payload jsonb)
+"""
+
+
 def publish(event: str, payload: dict[str, Any], *, program_id: int | None = None) -> None:
     """Put one fact into the outbox of the running transaction."""
     publish_many([(event, program_id, payload)])
@@ -41,4 +49,4 @@ def publish_many(facts: Iterable[tuple[str, int | None, dict[str, Any]]]) -> Non
         if row["event"] not in events.ALL:
             raise ValueError(f"unknown event {row['event']!r}")
     if rows:
-        connection().execute(insert(OutboxEvent), rows)
+        run(_INSERT, {"rows": json.dumps(rows)})

@@ -1,7 +1,7 @@
 """Funding: credits exist only against a sponsor's money. ``award()`` is the only door by which credits reach a person."""
 
 from app.funding.actions import BUDGET_UNKNOWN, open_budget, receive_deposit, sponsor
-from app.funding.awards import Awarded, AwardRequest, award, lock_wallets, wallets_of
+from app.funding.awards import Awarded, AwardRequest, Wallets, award, lock_wallets, wallets_of
 from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
 from app.funding.pending import pay_pending
 from app.funding.reversals import reverse_awards
@@ -19,6 +19,7 @@ __all__ = [
     "Spent",
     "Sponsor",
     "Wallet",
+    "Wallets",
     "award",
     "lock_wallet",
     "lock_wallets",

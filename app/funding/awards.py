@@ -6,21 +6,27 @@ order: wallets by id, then a slice of the budget, then ledger accounts.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
+from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import clock, ledger
-from app.db import connection
+from app.db import connection, run
 from app.funding import caps, debts
-from app.funding.models import Award, Boost, Budget, Wallet
+from app.funding.models import Boost, Budget, Wallet
 from app.ledger import Draft, NewCredits
+from app.memo import remember
 from app.programs.models import Terms
 from app.units import BPS, CREDITS, MG, MICRO
+
+Wallets = Mapping[tuple[int, int], Wallet]
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ class _Line:
 
     request: AwardRequest
     wallet: Wallet
-    terms: Terms
+    terms: Any
     share_bps: int
     earned: int
     cut: int = 0
@@ -73,21 +79,30 @@ class _Line:
     carry_before: int = 0
     carry_after: int = 0
     credits: int = 0
-    budget: Budget | None = None
+    budget: Any = None
     state: str = "nothing"
     slice_id: int | None = None
     posting: int | None = None
     lot_id: int | None = None
 
 
-def award(requests: Sequence[AwardRequest], *, at: datetime, with_drafts: Sequence[Draft] = ()) -> list[Awarded]:
+def award(
+    requests: Sequence[AwardRequest],
+    *,
+    at: datetime,
+    with_drafts: Sequence[Draft] = (),
+    wallets: Wallets | None = None,
+) -> list[Awarded]:
     """Award a batch inside the running transaction; answers in order.
 
-    ``with_drafts`` are the caller's own transfers (milligrams), posted in the same statement. An empty budget never
-    refuses: the award stands as pending. Raises nothing that an honest caller has to handle.
+    ``with_drafts`` are the caller's own transfers (milligrams), posted in the same statement. ``wallets`` are locked
+    ones of a caller who knows that none of these awards can stand yet. An empty budget never refuses: the award stands
+    as pending. Raises nothing that an honest caller has to handle.
     """
-    wallets = lock_wallets([(request.person_id, request.program_id) for request in requests], at=at)
-    known = _existing(requests)
+    known: dict[tuple[str, str], Awarded] = {}
+    if wallets is None:
+        wallets = lock_wallets([(request.person_id, request.program_id) for request in requests], at=at)
+        known = _existing(requests)
     fresh = [request for request in with_boosts(requests) if (request.reason, request.source_ref) not in known]
     lines = _earned(fresh, wallets, at)
     caps.cut(lines)
@@ -138,7 +153,7 @@ def with_boosts(requests: Sequence[AwardRequest]) -> list[AwardRequest]:
     return [*requests, *bonuses]
 
 
-def lot_end(terms: Terms, at: datetime) -> datetime:
+def lot_end(terms: Any, at: datetime) -> datetime:
     """When a lot that arrives now expires: the end of the quarter that is ``lot_months`` on. The clock starts at arrival."""
     day = clock.add_months(clock.business_day(at), terms.lot_months)
     end = clock.period("season", day).ends
@@ -150,7 +165,7 @@ def lot_end(terms: Terms, at: datetime) -> datetime:
 # -- the steps
 
 
-def _earned(requests: Sequence[AwardRequest], wallets: Mapping[tuple[int, int], Wallet], at: datetime) -> list[_Line]:
+def _earned(requests: Sequence[AwardRequest], wallets: Wallets, at: datetime) -> list[_Line]:
     terms = TermsBook(request.program_id for request in requests)
     lines = []
     for request in requests:
@@ -171,11 +186,15 @@ def _whole_credits(lines: Sequence[_Line]) -> None:
         line.credits, line.carry_after = divmod(line.carry_before + line.earned - line.cut, MICRO)
         line.wallet.carry_micro = line.carry_after
     carried = {line.wallet.id: line.wallet.carry_micro for line in lines}
-    for wallet_id, carry in sorted(carried.items()):
-        connection().execute(update(Wallet).where(Wallet.id == wallet_id).values(carry_micro=carry))
+    if carried:
+        run(_CARRY, {"ids": list(carried), "carries": list(carried.values())})
 
 
-_RESERVE = text("select account_id, granted from budget_reserve(:budget, :wanted, :at)")
+_CARRY = """
+    update wallets w set carry_micro = x.carry from unnest(%(ids)s::bigint[], %(carries)s::bigint[]) as x (id, carry)
+    where w.id = x.id
+"""
+_RESERVE = "select account_id, granted from budget_reserve(%(budget)s, %(wanted)s, %(at)s)"
 
 
 def _choose_budgets(lines: Sequence[_Line], at: datetime) -> None:
@@ -192,7 +211,7 @@ def _choose_budgets(lines: Sequence[_Line], at: datetime) -> None:
             by_budget[line.budget.id].append(line)
     for budget_id, waiting in sorted(by_budget.items()):
         wanted = sum(line.credits for line in waiting)
-        row = connection().execute(_RESERVE, {"budget": budget_id, "wanted": wanted, "at": at}).one()
+        row = run(_RESERVE, {"budget": budget_id, "wanted": wanted, "at": at})[0]
         room = int(row.granted)
         for line in waiting:
             if line.credits > room:
@@ -226,42 +245,58 @@ def award_draft(reason: str, source_ref: str, line: _Line) -> Draft:
     )
 
 
+_STORE = """
+    insert into awards (program_id, person_id, wallet_id, record_id, reason, source_ref, terms_id, budget_id, share_bps,
+                        boost_bps, earned_micro, cut_micro, cut_by, carry_before, carry_after, credits, state, lot_id,
+                        transfer_id, expires_at, created_at, paid_at)
+    select x.program_id, x.person_id, x.wallet_id, x.record_id, x.reason, x.source_ref, x.terms_id, x.budget_id,
+           x.share_bps, x.boost_bps, x.earned_micro, x.cut_micro, x.cut_by, x.carry_before, x.carry_after, x.credits,
+           x.state, x.lot_id, x.transfer_id, x.expires_at, %(at)s, case when x.state = 'paid' then %(at)s end
+    from jsonb_to_recordset(%(rows)s::jsonb) as x (n int, program_id bigint, person_id bigint, wallet_id bigint,
+         record_id bigint, reason text, source_ref text, terms_id bigint, budget_id bigint, share_bps bigint,
+         boost_bps bigint, earned_micro bigint, cut_micro bigint, cut_by text, carry_before bigint, carry_after bigint,
+         credits bigint, state text, lot_id bigint, transfer_id bigint, expires_at timestamptz)
+    order by x.n
+    returning id, reason, source_ref
+"""
+
+
 def _store(lines: Sequence[_Line], at: datetime) -> dict[tuple[str, str], Awarded]:
     if not lines:
         return {}
-    rows = [
-        {
-            "program_id": line.request.program_id,
-            "person_id": line.request.person_id,
-            "wallet_id": line.wallet.id,
-            "record_id": line.request.record_id,
-            "reason": line.request.reason,
-            "source_ref": line.request.source_ref,
-            "terms_id": line.terms.id,
-            "budget_id": line.budget.id if line.budget else None,
-            "share_bps": line.share_bps,
-            "boost_bps": line.request.boost_bps,
-            "earned_micro": line.earned,
-            "cut_micro": line.cut,
-            "cut_by": line.cut_by,
-            "carry_before": line.carry_before,
-            "carry_after": line.carry_after,
-            "credits": line.credits,
-            "state": line.state,
-            "lot_id": line.lot_id,
-            "transfer_id": line.posting,
-            "expires_at": lot_end(line.terms, at),
-            "created_at": at,
-            "paid_at": at if line.state == "paid" else None,
-        }
-        for line in lines
-    ]
-    ids = connection().execute(insert(Award).returning(Award.id, sort_by_parameter_order=True), rows).scalars().all()
+    rows = json.dumps([_row(number, line, at) for number, line in enumerate(lines)])
+    ids = {(row.reason, row.source_ref): row.id for row in run(_STORE, {"rows": rows, "at": at})}
+    made = {}
+    for line in lines:
+        key = (line.request.reason, line.request.source_ref)
+        made[key] = Awarded(ids[key], line.state, line.credits, line.cut, line.cut_by, True)
+    return made
+
+
+def _row(number: int, line: _Line, at: datetime) -> dict[str, Any]:
+    request = line.request
     return {
-        (line.request.reason, line.request.source_ref): Awarded(
-            award_id, line.state, line.credits, line.cut, line.cut_by, True
-        )
-        for line, award_id in zip(lines, ids, strict=True)
+        "n": number,
+        "program_id": request.program_id,
+        "person_id": request.person_id,
+        "wallet_id": line.wallet.id,
+        "record_id": request.record_id,
+        "reason": request.reason,
+        "source_ref": request.source_ref,
+        "terms_id": line.terms.id,
+        "budget_id": line.budget.id if line.budget else None,
+        "share_bps": line.share_bps,
+        "boost_bps": request.boost_bps,
+        "earned_micro": line.earned,
+        "cut_micro": line.cut,
+        "cut_by": line.cut_by,
+        "carry_before": line.carry_before,
+        "carry_after": line.carry_after,
+        "credits": line.credits,
+        "state": line.state,
+        "lot_id": line.lot_id,
+        "transfer_id": line.posting,
+        "expires_at": lot_end(line.terms, at).isoformat(),
     }
 
 
@@ -272,30 +307,32 @@ class TermsBook:
     """The terms of some programs, by time: the promise made when the act happened is the one that is kept."""
 
     def __init__(self, program_ids: Iterable[int]) -> None:
-        query = select(Terms).where(Terms.program_id.in_(set(program_ids))).order_by(Terms.effective_at.desc())
-        self._by_program: dict[int, list[Terms]] = defaultdict(list)
-        for row in connection().execute(query):
-            self._by_program[row.program_id].append(row)  # type: ignore[arg-type]
+        self._by_program = {program: remember(("terms", program), partial(_terms, program)) for program in program_ids}
 
-    def at(self, program_id: int, when: datetime) -> Terms:
+    def at(self, program_id: int, when: datetime) -> Any:
         """The version in force at ``when``; before the first one, the first."""
         versions = self._by_program[program_id]
         return next((terms for terms in versions if terms.effective_at <= when), versions[-1])
 
 
+def _terms(program_id: int) -> list[Any]:
+    query = select(Terms).where(Terms.program_id == program_id).order_by(Terms.effective_at.desc())
+    return list(connection().execute(query))
+
+
 _WALLETS = """
     select w.* from wallets w
-    join unnest(cast(:people as bigint[]), cast(:programs as bigint[])) as x (person, program)
+    join unnest(%(people)s::bigint[], %(programs)s::bigint[]) as x (person, program)
       on w.person_id = x.person and w.program_id = x.program
     order by w.id
 """
-_READ_WALLETS, _LOCK_WALLETS = text(_WALLETS), text(_WALLETS + " for update of w")
+_LOCK_WALLETS = _WALLETS + " for update of w"
 
 
 def _wallet_rows(pairs: Sequence[tuple[int, int]], *, lock: bool) -> list[Wallet]:
     values = {"people": [pair[0] for pair in pairs], "programs": [pair[1] for pair in pairs]}
-    rows = connection().execute(_LOCK_WALLETS if lock else _READ_WALLETS, values)
-    return [Wallet(**row._mapping) for row in rows]
+    rows = run(_LOCK_WALLETS if lock else _WALLETS, values)
+    return [Wallet(**row._asdict()) for row in rows]
 
 
 def _make_wallets(pairs: Sequence[tuple[int, int]]) -> None:
@@ -317,24 +354,28 @@ def _make_wallets(pairs: Sequence[tuple[int, int]]) -> None:
     connection().execute(upsert(Wallet).on_conflict_do_nothing(), rows)
 
 
+_KNOWN = """
+    select w.id, w.reason, w.source_ref, w.state, w.credits, w.cut_micro, w.cut_by from awards w
+    join unnest(%(r)s::text[], %(s)s::text[]) as x (r, s) on w.reason = x.r and w.source_ref = x.s
+"""
+
+
 def _existing(requests: Sequence[AwardRequest]) -> dict[tuple[str, str], Awarded]:
-    query = text(
-        """
-        select w.id, w.reason, w.source_ref, w.state, w.credits, w.cut_micro, w.cut_by from awards w
-        join unnest(cast(:r as text[]), cast(:s as text[])) as x (r, s) on w.reason = x.r and w.source_ref = x.s
-        """
-    )
     values = {"r": [request.reason for request in requests], "s": [request.source_ref for request in requests]}
-    rows = connection().execute(query, values)
     return {
         (row.reason, row.source_ref): Awarded(row.id, row.state, row.credits, row.cut_micro, row.cut_by, False)
-        for row in rows
+        for row in run(_KNOWN, values)
     }
 
 
 def _default_budgets(program_ids: set[int]) -> dict[int, Budget]:
-    query = select(Budget).where(Budget.program_id.in_(program_ids), Budget.is_default).order_by(Budget.id.desc())
-    return {row.program_id: row for row in connection().execute(query)}  # type: ignore[misc]
+    query = select(Budget).where(Budget.is_default).order_by(Budget.id.desc())
+
+    def load(program_id: int) -> Any:
+        return connection().execute(query.where(Budget.program_id == program_id)).first()
+
+    found = {program: remember(("default budget", program), partial(load, program)) for program in program_ids}
+    return {program: budget for program, budget in found.items() if budget is not None}
 
 
 def _named(budget_id: int | None) -> Budget | None:
@@ -357,20 +398,14 @@ def _arrival(line: _Line, at: datetime) -> NewCredits:
     )
 
 
-def _boosts(requests: Sequence[AwardRequest]) -> dict[int, list[Boost]]:
-    if not requests:
-        return {}
-    first = min(request.occurred_at for request in requests)
-    last = max(request.occurred_at for request in requests) + timedelta(microseconds=1)
-    query = select(Boost).where(
-        Boost.program_id.in_({request.program_id for request in requests}),
-        Boost.starts_at < last,
-        Boost.ends_at > first,
-    )
-    found: dict[int, list[Boost]] = defaultdict(list)
-    for row in connection().execute(query.order_by(Boost.id)):
-        found[row.program_id].append(row)  # type: ignore[arg-type]
-    return found
+def _boosts(requests: Sequence[AwardRequest]) -> dict[int, list[Any]]:
+    """The boosts of the programs; few, so all that ever were are remembered."""
+    programs = {request.program_id for request in requests}
+    return {program: remember(("boosts", program), partial(_program_boosts, program)) for program in programs}
+
+
+def _program_boosts(program_id: int) -> list[Any]:
+    return list(connection().execute(select(Boost).where(Boost.program_id == program_id).order_by(Boost.id)))
 
 
 def _applies(boost: Boost, request: AwardRequest) -> bool:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
 from app import clock
-from app.db import connection
+from app.db import run
 from app.units import MICRO
 
 if TYPE_CHECKING:
@@ -16,22 +14,17 @@ if TYPE_CHECKING:
 
 Key = tuple[int, str, str]
 
-_READ = text(
-    """
+_READ = """
     select c.person_id, c.scope, c.period, c.used_micro from cap_uses c
-    join unnest(cast(:p as bigint[]), cast(:s as text[]), cast(:d as text[])) as x (p, s, d)
+    join unnest(%(p)s::bigint[], %(s)s::text[], %(d)s::text[]) as x (p, s, d)
       on c.person_id = x.p and c.scope = x.s and c.period = x.d
-    """
-)
-_WRITE = text(
-    """
+"""
+_WRITE = """
     insert into cap_uses (person_id, scope, period, used_micro, cap_micro)
-    select * from unnest(cast(:p as bigint[]), cast(:s as text[]), cast(:d as text[]),
-                         cast(:u as bigint[]), cast(:c as bigint[]))
+    select * from unnest(%(p)s::bigint[], %(s)s::text[], %(d)s::text[], %(u)s::bigint[], %(c)s::bigint[])
     on conflict (person_id, scope, period)
     do update set used_micro = excluded.used_micro, cap_micro = greatest(cap_uses.cap_micro, excluded.cap_micro)
-    """
-)
+"""
 
 
 def cut(lines: Sequence[_Line]) -> None:
@@ -73,7 +66,7 @@ def _limits(line: _Line) -> list[tuple[Key, int]]:
 def _read(keys: set[Key]) -> dict[Key, int]:
     if not keys:
         return {}
-    rows = connection().execute(_READ, _columns(sorted(keys)))
+    rows = run(_READ, _columns(sorted(keys)))
     return {(row.person_id, row.scope, row.period): row.used_micro for row in rows}
 
 
@@ -82,18 +75,18 @@ def _write(uses: dict[Key, tuple[int, int]]) -> None:
         return
     keys = sorted(uses)
     values = _columns(keys) | {"u": [uses[key][0] for key in keys], "c": [uses[key][1] for key in keys]}
-    connection().execute(_WRITE, values)
+    run(_WRITE, values)
 
 
 def give_back(*, person_id: int, line_keys: Sequence[tuple[str, str]], micro: int) -> None:
     """Free the room that a reversed award had used."""
-    freed = text(
-        "update cap_uses set used_micro = greatest(used_micro - :micro, 0)"
-        " where person_id = :person and scope = :scope and period = :period"
+    freed = (
+        "update cap_uses set used_micro = greatest(used_micro - %(micro)s, 0)"
+        " where person_id = %(person)s and scope = %(scope)s and period = %(period)s"
     )
     for scope, period in line_keys:
         values = {"micro": micro, "person": person_id, "scope": scope, "period": period}
-        connection().execute(freed, values)
+        run(freed, values)
 
 
 def _columns(keys: Sequence[Key]) -> dict[str, list[object]]:

@@ -70,7 +70,7 @@ def _pay(award: Award, wallet: Wallet, budget: Budget, legs: list[tuple[int, int
     )
     done = ledger.post([draft], at=at)[0]
     terms = connection().execute(select(Terms).where(Terms.id == award.terms_id)).one()
-    expires_at = lot_end(terms, at)  # type: ignore[arg-type]
+    expires_at = lot_end(terms, at)
     arrival = NewCredits(
         award.program_id, wallet.credits_account_id, budget.id, budget.price_fen, expires_at, award.credits
     )

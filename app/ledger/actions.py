@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import errors as pg
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 
-from app.db import connection
+from app.db import connection, run
 from app.errors import Kind, declare
 from app.ledger.models import Account, Entry, Transfer
 
@@ -33,7 +33,7 @@ LEDGER_CONFLICT = declare(
     en="This source was posted before with other entries; the first stands. Check the reference.",
 )
 
-_POST = text("select ord, transfer_id, fresh from ledger_post(cast(:batch as jsonb), :at)")
+_POST = "select ord, transfer_id, fresh from ledger_post(%(batch)s::jsonb, %(at)s)"
 
 
 @dataclass(slots=True)
@@ -66,8 +66,8 @@ def post(drafts: Sequence[Draft], *, at: datetime) -> list[Posted]:
     if not drafts:
         return []
     try:
-        rows = connection().execute(_POST, {"batch": _as_json(drafts), "at": at}).all()
-    except DBAPIError as error:
+        rows = run(_POST, {"batch": _as_json(drafts), "at": at})
+    except psycopg.Error as error:
         raise _refusal(error) from error
     return [Posted(row.transfer_id, row.fresh) for row in rows]
 
@@ -125,13 +125,11 @@ def accounts(keys: Iterable[Key]) -> dict[Key, int]:
     return found
 
 
-_FIND = text(
-    """
+_FIND = """
     select a.program_id, a.asset, a.kind, a.owner_key, a.id from accounts a
-    join unnest(cast(:p as bigint[]), cast(:a as text[]), cast(:k as text[]), cast(:o as text[])) as w (p, a, k, o)
+    join unnest(%(p)s::bigint[], %(a)s::text[], %(k)s::text[], %(o)s::text[]) as w (p, a, k, o)
       on a.program_id = w.p and a.asset = w.a and a.kind = w.k and a.owner_key = w.o
-    """
-)
+"""
 
 
 def _existing(keys: Sequence[Key]) -> dict[Key, int]:
@@ -139,7 +137,7 @@ def _existing(keys: Sequence[Key]) -> dict[Key, int]:
         return {}
     columns = list(zip(*keys, strict=True))
     values = {name: list(column) for name, column in zip("pako", columns, strict=True)}
-    rows = connection().execute(_FIND, values)
+    rows = run(_FIND, values)
     return {(row.program_id, row.asset, row.kind, row.owner_key): row.id for row in rows}
 
 
@@ -160,12 +158,11 @@ def _as_json(drafts: Sequence[Draft]) -> str:
     )
 
 
-def _refusal(error: DBAPIError) -> Exception:
+def _refusal(error: psycopg.Error) -> Exception:
     """The plain words for what a constraint of the ledger refused; anything else stays what it was."""
-    origin = error.orig
-    if isinstance(origin, pg.CheckViolation):
-        if origin.diag.constraint_name in ("ck_accounts_never_negative", "ck_entries_balance_after"):
+    if isinstance(error, pg.CheckViolation):
+        if error.diag.constraint_name in ("ck_accounts_never_negative", "ck_entries_balance_after"):
             return INSUFFICIENT()
-    elif getattr(origin, "sqlstate", "") == "DL409":
+    elif error.sqlstate == "DL409":
         return LEDGER_CONFLICT()
     return error

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, update
 
-from app.db import connection
+from app.db import connection, run
 from app.ledger.actions import INSUFFICIENT
 from app.ledger.models import Lot, LotUse
 
@@ -38,18 +38,16 @@ class NewCredits:
     credits: int
 
 
-_ADD = text(
-    """
+_ADD = """
     insert into lots (program_id, account_id, budget_id, price_fen, expires_at, amount, remaining)
     select p, a, b, f, e, sum(c), sum(c)
-    from unnest(cast(:p as bigint[]), cast(:a as bigint[]), cast(:b as bigint[]), cast(:f as bigint[]),
-                cast(:e as timestamptz[]), cast(:c as bigint[])) as x (p, a, b, f, e, c)
+    from unnest(%(p)s::bigint[], %(a)s::bigint[], %(b)s::bigint[], %(f)s::bigint[], %(e)s::timestamptz[],
+                %(c)s::bigint[]) as x (p, a, b, f, e, c)
     group by p, a, b, f, e order by a, e, b
     on conflict (account_id, budget_id, price_fen, expires_at)
     do update set amount = lots.amount + excluded.amount, remaining = lots.remaining + excluded.remaining
     returning id, account_id, budget_id, price_fen, expires_at
-    """
-)
+"""
 
 
 def add_to_lots(arrivals: Sequence[NewCredits]) -> list[int]:
@@ -64,7 +62,7 @@ def add_to_lots(arrivals: Sequence[NewCredits]) -> list[int]:
         "e": [new.expires_at for new in arrivals],
         "c": [new.credits for new in arrivals],
     }
-    rows = connection().execute(_ADD, values)
+    rows = run(_ADD, values)
     found = {(row.account_id, row.budget_id, row.price_fen, row.expires_at): row.id for row in rows}
     return [found[new.account_id, new.budget_id, new.price_fen, new.expires_at] for new in arrivals]
 

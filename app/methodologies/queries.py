@@ -114,6 +114,11 @@ def version_by_id(version_id: int) -> Version:
     return _version(row)
 
 
+def book_of_all() -> Book:
+    """All published versions of all methodologies, in one statement."""
+    return Book(_version(row) for row in connection().execute(_published()))
+
+
 def method(version: Version) -> Method:
     """The compiled method of a version, made once per process.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from app import methodologies
-from app.db import connection
-from app.people.models import Consent
-from app.programs.models import Membership, Program
+from app.db import connection, run
+from app.memo import remember
+from app.programs.models import Program
 from app.records.acts import Act
 from app.scenarios.models import Scenario
 from app.sources.models import Source
@@ -25,17 +26,20 @@ class Catalog:
         people = {act.person_id for act in acts}
         self.at = at
         self.memberships = self._memberships(people)
-        programs = {act.program_id for act in acts}
-        programs |= {row.program_id for rows in self.memberships.values() for row in rows}
-        self.programs: dict[int, Any] = {row.id: row for row in _rows(select(Program).where(Program.id.in_(programs)))}
-        found = _rows(select(Scenario).where(Scenario.program_id.in_(programs)))
-        self.scenarios: dict[tuple[int, str], Any] = {(row.program_id, row.code): row for row in found}
+        wanted = {act.program_id for act in acts} | {
+            row.program_id for rows in self.memberships.values() for row in rows
+        }
+        offers = {program: remember(("offer", program), partial(_offer, program)) for program in wanted}
+        self.programs: dict[int, Any] = {key: offer[0] for key, offer in offers.items() if offer[0] is not None}
+        self.scenarios: dict[tuple[int, str], Any] = {}
         self.by_methodology: dict[tuple[int, str], list[Any]] = defaultdict(list)
-        for row in found:
-            self.by_methodology[row.program_id, row.methodology].append(row)
+        for program, (_, scenarios) in offers.items():
+            for row in scenarios:
+                self.scenarios[program, row.code] = row
+                self.by_methodology[program, row.methodology].append(row)
         sources = {act.source_id for act in acts}
-        self.sources: dict[int, Any] = {row.id: row for row in _rows(select(Source).where(Source.id.in_(sources)))}
-        self.book = methodologies.book()
+        self.sources: dict[int, Any] = {key: remember(("source", key), partial(_source, key)) for key in sources}
+        self.book = remember("methodologies", methodologies.book_of_all)
         self._consents = self._live_consents(people)
 
     def membership(self, person_id: int, program_id: int) -> Any | None:
@@ -49,20 +53,46 @@ class Catalog:
 
     @staticmethod
     def _memberships(people: Iterable[int]) -> dict[int, list[Any]]:
-        query = select(Membership).where(Membership.person_id.in_(set(people)), Membership.state == "active")
         found: dict[int, list[Any]] = defaultdict(list)
-        for row in _rows(query.order_by(Membership.person_id, Membership.rank, Membership.id)):
+        for row in run(_MEMBERSHIPS, {"people": list(set(people))}):
             found[row.person_id].append(row)
         return found
 
     @staticmethod
     def _live_consents(people: Iterable[int]) -> dict[tuple[int, str], set[int | None]]:
-        query = select(Consent.person_id, Consent.purpose, Consent.program_id)
-        query = query.where(Consent.person_id.in_(set(people)), Consent.withdrawn_at.is_(None))
         found: dict[tuple[int, str], set[int | None]] = defaultdict(set)
-        for row in _rows(query.with_for_update(read=True)):
+        for row in run(_CONSENTS, {"people": list(set(people))}):
             found[row.person_id, row.purpose].add(row.program_id)
         return found
+
+
+_MEMBERSHIPS = """
+    select person_id, program_id, org_unit_id, rank from memberships
+    where person_id = any (%(people)s::bigint[]) and state = 'active' order by person_id, rank, id
+"""
+# Shared locks: a consent that is withdrawn at the same moment waits for us, or we see it gone (MET-8).
+_CONSENTS = """
+    select person_id, purpose, program_id from consents
+    where person_id = any (%(people)s::bigint[]) and withdrawn_at is null for share
+"""
+
+
+def _offer(program_id: int) -> tuple[Any, list[Any]]:
+    """A program and its scenarios."""
+    link = connection()
+    program = link.execute(select(Program).where(Program.id == program_id)).first()
+    return program, list(link.execute(select(Scenario).where(Scenario.program_id == program_id)))
+
+
+def _source(source_id: int) -> Any:
+    return connection().execute(select(Source).where(Source.id == source_id)).first()
+
+
+_BINDINGS = """
+    select b.vehicle_id, b.person_id, b.bound_at, b.unbound_at, v.mileage_from, v.mileage_until, v.hint
+    from vehicle_bindings b join vehicles v on v.id = b.vehicle_id
+    where b.vehicle_id = any (%(vehicles)s::bigint[]) or b.person_id = any (%(people)s::bigint[])
+"""
 
 
 class Vehicles:
@@ -74,14 +104,7 @@ class Vehicles:
         self.bound_people: dict[int, list[Any]] = defaultdict(list)
         if not vehicle_ids and not people:
             return
-        query = text(
-            """
-            select b.vehicle_id, b.person_id, b.bound_at, b.unbound_at, v.mileage_from, v.mileage_until, v.hint
-            from vehicle_bindings b join vehicles v on v.id = b.vehicle_id
-            where b.vehicle_id = any (cast(:vehicles as bigint[])) or b.person_id = any (cast(:people as bigint[]))
-            """
-        )
-        for row in connection().execute(query, {"vehicles": sorted(vehicle_ids), "people": sorted(people)}):
+        for row in run(_BINDINGS, {"vehicles": sorted(vehicle_ids), "people": sorted(people)}):
             self.holders[row.vehicle_id].append(row)
             self.bound_people[row.person_id].append(row)
             self.vehicles[row.vehicle_id] = row
@@ -112,7 +135,3 @@ def vehicle_of(subject: str | None) -> int | None:
     if subject is None or not subject.startswith("vehicle:"):
         return None
     return int(subject.removeprefix("vehicle:"))
-
-
-def _rows(query: Any) -> list[Any]:
-    return list(connection().execute(query))

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
-
 from app import clock
-from app.db import connection
+from app.db import run
 from app.records.acts import Work
 from app.records.reasons import reason
 
@@ -109,19 +107,17 @@ def subject_key(kind: str, subject: str | int) -> int:
     return int.from_bytes(digest[:8], "big", signed=True) % (2**63 - 1)
 
 
-_OVERLAPS = text(
-    """
+_OVERLAPS = """
     select c.subject_key, lower(c.during) as starts, upper(c.during) as ends, c.tier, c.person_id, c.record_id,
            s.methodology
     from claims c join records r on r.id = c.record_id
     join scenarios s on s.program_id = r.program_id and s.id = r.scenario_id
     join (select k, range_agg(tstzrange(a, b)) as spans
-          from unnest(cast(:k as bigint[]), cast(:a as timestamptz[]), cast(:b as timestamptz[])) as x (k, a, b)
+          from unnest(%(k)s::bigint[], %(a)s::timestamptz[], %(b)s::timestamptz[]) as x (k, a, b)
           group by k) as w on int8range(c.subject_key, c.subject_key, '[]') && int8range(w.k, w.k, '[]')
          and c.during && w.spans
     where c.live order by c.id for update of c
-    """
-)
+"""
 
 
 def _standing(claims: Sequence[Wanted]) -> dict[int, list[Standing]]:
@@ -133,21 +129,19 @@ def _standing(claims: Sequence[Wanted]) -> dict[int, list[Standing]]:
         "a": [claim.starts for claim in claims],
         "b": [claim.ends for claim in claims],
     }
-    for row in connection().execute(_OVERLAPS, values):
+    for row in run(_OVERLAPS, values):
         rank = (PRIORITY.get(row.methodology, 1), row.tier)
         standing = Standing(row.subject_key, row.starts, row.ends, rank, row.person_id, row.record_id, None)
         found[row.subject_key].append(standing)
     return found
 
 
-_INSERT = text(
-    """
+_INSERT = """
     insert into claims (record_id, person_id, kind, subject_key, during, tier, live)
     select r, p, k, s, tstzrange(a, b), t, true
-    from unnest(cast(:r as bigint[]), cast(:p as bigint[]), cast(:k as text[]), cast(:s as bigint[]),
-                cast(:a as timestamptz[]), cast(:b as timestamptz[]), cast(:t as text[])) as x (r, p, k, s, a, b, t)
-    """
-)
+    from unnest(%(r)s::bigint[], %(p)s::bigint[], %(k)s::text[], %(s)s::bigint[],
+                %(a)s::timestamptz[], %(b)s::timestamptz[], %(t)s::text[]) as x (r, p, k, s, a, b, t)
+"""
 
 
 def make(works: Sequence[Work]) -> None:
@@ -164,12 +158,12 @@ def make(works: Sequence[Work]) -> None:
         "b": [claim.ends for _, claim in rows],
         "t": [claim.tier for _, claim in rows],
     }
-    connection().execute(_INSERT, values)
+    run(_INSERT, values)
 
 
 def release(record_id: int) -> None:
     """Give up the claims of a record that does not count any more."""
-    connection().execute(text("update claims set live = false where record_id = :id and live"), {"id": record_id})
+    run("update claims set live = false where record_id = %(id)s and live", {"id": record_id})
 
 
 def _name(rival: Standing) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import text
-
 from app import funding, ledger, methodologies
-from app.db import connection
+from app.db import run
 from app.funding import Awarded, AwardRequest
 from app.ledger import Draft
+from app.memo import remember
 from app.methodologies import CalculationError, DivisionByZero, ParameterMissing
 from app.records import mirrors
 from app.records.acts import Taken, Work
@@ -35,14 +35,17 @@ def calculate(works: Sequence[Work]) -> None:
             work.hold(reason("not_computable", getattr(error, "code", "division_by_zero")))
 
 
-def count(works: Sequence[Work], *, at: datetime) -> None:
-    """Store reductions, show the act in the person's other programs, post milligrams and awards in one statement."""
+def count(works: Sequence[Work], *, at: datetime, wallets: funding.Wallets) -> None:
+    """Store reductions, show the act in the person's other programs, post milligrams and awards in one statement.
+
+    ``wallets`` are the locked ones of everybody concerned.
+    """
     counted = [work for work in works if work.state == "counted"]
     mirrors.store(counted, at)
     if not counted:
         return
-    drafts = _milligrams(counted, at)
-    awarded = funding.award([_request(work) for work in counted], at=at, with_drafts=drafts)
+    requests = [_request(work) for work in counted]
+    awarded = funding.award(requests, at=at, with_drafts=_milligrams(counted, wallets), wallets=wallets)
     _store_reductions(counted)
     for work, award in zip(counted, awarded, strict=True):
         work.result = (work.result, award)
@@ -76,20 +79,20 @@ def _request(work: Work) -> AwardRequest:
     )
 
 
-def _milligrams(works: Sequence[Work], at: datetime) -> list[Draft]:
+def _milligrams(works: Sequence[Work], wallets: funding.Wallets) -> list[Draft]:
     """From the program's avoided emissions to the person's own account, one transfer a record."""
     earning = [work for work in works if work.result.counted_mg > 0]
     if not earning:
         return []
-    avoided = ledger.accounts((work.program.id, MG, "avoided", "") for work in earning)
-    wallets = funding.wallets_of((work.act.person_id, work.program.id) for work in earning)
+    programs = {work.program.id for work in earning}
+    avoided = {program: remember(("avoided", program), partial(_avoided, program)) for program in programs}
     return [
         Draft(
             program_id=work.program.id,
             reason="reduction",
             source_ref=f"record:{work.record_id}",
             legs=[
-                (avoided[work.program.id, MG, "avoided", ""], -work.result.counted_mg),
+                (avoided[work.program.id], -work.result.counted_mg),
                 (wallets[work.act.person_id, work.program.id].mg_account_id, work.result.counted_mg),
             ],
         )
@@ -97,21 +100,24 @@ def _milligrams(works: Sequence[Work], at: datetime) -> list[Draft]:
     ]
 
 
-_STORE = text(
-    """
+def _avoided(program_id: int) -> int:
+    """The program's account of avoided emissions."""
+    return ledger.account(program_id=program_id, asset=MG, kind="avoided")
+
+
+_STORE = """
     insert into reductions (record_id, version_id, region, inputs, parameters, raw_mg, counted_mg, credits_micro,
                             transfer_id)
     select x.record_id, x.version_id, x.region, x.inputs, x.parameters, x.raw_mg, x.counted_mg, x.credits_micro, t.id
-    from jsonb_to_recordset(cast(:rows as jsonb)) as x (record_id bigint, version_id bigint, region text, inputs jsonb,
+    from jsonb_to_recordset(%(rows)s::jsonb) as x (record_id bigint, version_id bigint, region text, inputs jsonb,
          parameters jsonb, raw_mg bigint, counted_mg bigint, credits_micro bigint)
     left join transfers t on t.reason = 'reduction' and t.source_ref = 'record:' || x.record_id
-    """
-)
+"""
 
 
 def _store_reductions(works: Sequence[Work]) -> None:
     rows = [_reduction(work) for work in works]
-    connection().execute(_STORE, {"rows": json.dumps(rows, ensure_ascii=False)})
+    run(_STORE, {"rows": json.dumps(rows, ensure_ascii=False)})
 
 
 def _reduction(work: Work) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app import events, funding, outbox
-from app.db import connection
+from app.db import connection, run
 from app.errors import Kind, declare
 from app.records import claims, counting, mirrors, reversal
 from app.records.acts import Act, Taken, Work
@@ -53,14 +53,14 @@ def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:
         vehicles = _vehicles(works)
         works = _judged(works, catalog, vehicles, answers)
         mirrors.choose_payers(works, catalog)
-        _lock(works, at)
+        wallets = _lock(works, at)
         claims.settle(works)
         counting.calculate(works)
         _store(works, at)
         works = _without_raced(works, answers)
         _overtake(works, at)
         claims.make(works)
-        counting.count(works, at=at)
+        counting.count(works, at=at, wallets=wallets)
         publish(works)
         for work in works:
             answers[work.position] = counting.taken(work)
@@ -87,22 +87,20 @@ def _new_works(acts: Sequence[Act], answers: list[Taken | None], at: datetime) -
     return works
 
 
-_KNOWN = text(
-    """
+_KNOWN = """
     select r.program_id, r.source_id, r.reference, r.id, r.facts_hash, r.state, r.reason_code, r.reason_zh, r.reason_en,
            coalesce(d.counted_mg, 0) as mg,
            (select coalesce(sum(w.credits), 0) from awards w where w.record_id = r.id) as credits,
            (select min(w.state) from awards w where w.record_id = r.id and w.reason = 'record') as award_state
     from records r left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
-    join unnest(cast(:p as bigint[]), cast(:s as bigint[]), cast(:f as text[])) as x (p, s, f)
+    join unnest(%(p)s::bigint[], %(s)s::bigint[], %(f)s::text[]) as x (p, s, f)
       on r.program_id = x.p and r.source_id = x.s and r.reference = x.f
-    """
-)
+"""
 
 
 def _known(keys: Sequence[tuple[int, int, str]]) -> dict[tuple[int, int, str], Any]:
     values = {"p": [key[0] for key in keys], "s": [key[1] for key in keys], "f": [key[2] for key in keys]}
-    return {(row.program_id, row.source_id, row.reference): row for row in connection().execute(_KNOWN, values)}
+    return {(row.program_id, row.source_id, row.reference): row for row in run(_KNOWN, values)}
 
 
 def _repeat(stored: Any, act: Act, facts_hash: bytes, at: datetime) -> Taken:
@@ -139,33 +137,31 @@ def _judged(works: Sequence[Work], catalog: Catalog, vehicles: Vehicles, answers
     return kept
 
 
-def _lock(works: Sequence[Work], at: datetime) -> None:
+def _lock(works: Sequence[Work], at: datetime) -> funding.Wallets:
     """The wallets of everybody concerned, so that two acts of one person are judged one after the other."""
-    funding.lock_wallets([(work.act.person_id, work.program.id) for work in works], at=at)
+    return funding.lock_wallets([(work.act.person_id, work.program.id) for work in works], at=at)
 
 
-_STORE = text(
-    """
+_STORE = """
     insert into records (program_id, person_id, scenario_id, source_id, reference, facts, facts_hash, subject,
                          occurred_at, ended_at, received_at, tier, state, reason_code, reason_zh, reason_en,
                          org_unit_id, supersedes_id, import_id)
     select x.program_id, x.person_id, x.scenario_id, x.source_id, x.reference, x.facts,
-           decode(x.facts_hash, 'hex'), x.subject, x.occurred_at, x.ended_at, :at, x.tier, x.state, x.reason_code,
+           decode(x.facts_hash, 'hex'), x.subject, x.occurred_at, x.ended_at, %(at)s, x.tier, x.state, x.reason_code,
            x.reason_zh, x.reason_en, x.org_unit_id, x.supersedes_id, x.import_id
-    from jsonb_to_recordset(cast(:rows as jsonb)) as x (n int, program_id bigint, person_id bigint, scenario_id bigint,
+    from jsonb_to_recordset(%(rows)s::jsonb) as x (n int, program_id bigint, person_id bigint, scenario_id bigint,
          source_id bigint, reference text, facts jsonb, facts_hash text, subject text, occurred_at timestamptz,
          ended_at timestamptz, tier text, state text, reason_code text, reason_zh text, reason_en text,
          org_unit_id bigint, supersedes_id bigint, import_id bigint)
     order by x.n
     on conflict (program_id, source_id, reference) do nothing
     returning id, program_id, source_id, reference
-    """
-)
+"""
 
 
 def _store(works: Sequence[Work], at: datetime) -> None:
     rows = json.dumps([_row(number, work) for number, work in enumerate(works)], ensure_ascii=False)
-    found = connection().execute(_STORE, {"rows": rows, "at": at})
+    found = run(_STORE, {"rows": rows, "at": at})
     ids = {(row.program_id, row.source_id, row.reference): row.id for row in found}
     for work in works:
         work.record_id = ids.get((work.program.id, work.act.source_id, work.act.reference))

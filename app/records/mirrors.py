@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-
-from app.db import connection
+from app.db import run
 from app.records.acts import Work
 from app.records.catalog import Catalog
 
@@ -72,19 +70,17 @@ def _offer(work: Work, membership: Any, catalog: Catalog) -> Any | None:
     return None
 
 
-_STORE = text(
-    """
+_STORE = """
     insert into records (program_id, person_id, scenario_id, source_id, reference, facts, facts_hash, subject,
                          occurred_at, ended_at, received_at, tier, state, org_unit_id, primary_id)
     select x.program_id, r.person_id, x.scenario_id, r.source_id, r.reference, r.facts, r.facts_hash, r.subject,
-           r.occurred_at, r.ended_at, :at, x.tier, 'mirrored', x.org_unit_id, r.id
-    from jsonb_to_recordset(cast(:rows as jsonb)) as x (program_id bigint, scenario_id bigint, tier text,
+           r.occurred_at, r.ended_at, %(at)s, x.tier, 'mirrored', x.org_unit_id, r.id
+    from jsonb_to_recordset(%(rows)s::jsonb) as x (program_id bigint, scenario_id bigint, tier text,
          org_unit_id bigint, primary_id bigint)
     join records r on r.id = x.primary_id
     on conflict (program_id, source_id, reference) do nothing
     returning id, program_id, primary_id
-    """
-)
+"""
 
 
 def store(works: Sequence[Work], at: datetime) -> None:
@@ -102,9 +98,6 @@ def store(works: Sequence[Work], at: datetime) -> None:
         }
         for work, mirror in pairs
     ]
-    found = {
-        (row.program_id, row.primary_id): row.id
-        for row in connection().execute(_STORE, {"rows": json.dumps(rows), "at": at})
-    }
+    found = {(row.program_id, row.primary_id): row.id for row in run(_STORE, {"rows": json.dumps(rows), "at": at})}
     for work, mirror in pairs:
         mirror.record_id = found.get((mirror.program_id, work.record_id))

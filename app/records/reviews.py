@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import audit, clock
+from app import audit, clock, funding
 from app.db import connection
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.records import claims, counting, reversal
@@ -38,7 +38,8 @@ def release(*, record_id: int, by: str, at: datetime) -> Taken:
         reversal.collapse_onto(record_id=overtaken, better_id=record_id, at=at)
     reversal.mark(record_id, work.state, work.reason)
     claims.make([work])
-    counting.count([work], at=at)
+    wallets = funding.lock_wallets([(record.person_id, record.program_id)], at=at)
+    counting.count([work], at=at, wallets=wallets)
     _heard(work)
     _audit(record, "release", by, at, None)
     return counting.taken(work)
