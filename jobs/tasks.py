@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app import clock, funding, later, leaderboards, records, sources
+from app import clock, funding, later, leaderboards, people, records, sources
 from app.db import retrying, transaction
 from jobs import rescue
 
@@ -65,12 +65,19 @@ def purge_nonces() -> int:
         return sources.purge_nonces(at=clock.now())
 
 
+def purge_people() -> int:
+    """Forget ended logins and remembered identities that have had their time."""
+    with transaction():
+        return people.purge(at=clock.now())
+
+
 # Deferred with app.later.defer(NAME, ...); arguments arrive by name.
 TASKS: dict[str, Callable[..., Any]] = {later.PAY_PENDING: pay_pending}
 
 CRON: tuple[Cron, ...] = (
     Cron("jobs.rescue", "* * * * *", rescue.rescue_stalled),
     Cron("jobs.purge", "17 19 * * *", rescue.purge),
+    Cron("people.purge", "37 19 * * *", purge_people),
     Cron("records.close_days", "*/10 * * * *", close_days),
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),

@@ -8,7 +8,7 @@ from app.people.joining import agree_to_terms, join_program, leave_program
 from app.people.logins import Login
 from app.people.models import Consent, LoginSession, Person
 from app.people.profile import get, masked, put, sessions_of, shown_name
-from app.people.sign_in import PERSON_DISABLED, SignedIn, disable, enable, end_sessions, sign_in, sign_out
+from app.people.sign_in import PERSON_DISABLED, SignedIn, disable, enable, end_sessions, purge, sign_in, sign_out
 
 __all__ = [
     "CONSENT_REQUIRED",
@@ -32,6 +32,7 @@ __all__ = [
     "leave_program",
     "logins",
     "masked",
+    "purge",
     "put",
     "require_consent",
     "sessions_of",

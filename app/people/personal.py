@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.db import connection, session
@@ -68,12 +68,3 @@ def erase(person_id: int, at: datetime) -> None:
     person.state, person.epoch, person.deleted_at = "deleted", person.epoch + 1, at
     person.nickname = person.avatar_url = None
     person.show_name = person.on_boards = False
-
-
-def purge(at: datetime) -> int:
-    """Forget what has had its time: ended sessions after 30 days, former identities after theirs."
-    " Answers how many."""
-    ended = text("delete from sessions where least(coalesce(revoked_at, expires_at), expires_at) < :before")
-    gone = connection().execute(ended, {"before": at - timedelta(days=30)}).rowcount
-    forgotten = connection().execute(delete(FormerIdentity).where(FormerIdentity.forget_at <= at)).rowcount
-    return gone + forgotten

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from app import audit, vault
 from app.db import connection, session
@@ -15,6 +15,7 @@ from app.people.models import FormerIdentity, LoginSession, Person, WeChatIdenti
 
 TOKEN_BYTES = 32
 MOST_SESSIONS = 10
+ENDED_KEPT = timedelta(days=30)
 
 PERSON_DISABLED = declare(
     "person_disabled",
@@ -108,6 +109,13 @@ def enable(*, person_id: int, actor: str, reason: str, at: datetime) -> None:
         raise NOT_FOUND(person=str(person_id))
     person.state = "active"
     _audit(person, actor, "person.enable", reason, at)
+
+
+def purge(*, at: datetime) -> int:
+    """Forget what has had its time: ended sessions after 30 days, former identities after theirs. Answers how many."""
+    ended = text("delete from sessions where least(coalesce(revoked_at, expires_at), expires_at) < :before")
+    gone = connection().execute(ended, {"before": at - ENDED_KEPT}).rowcount
+    return gone + connection().execute(delete(FormerIdentity).where(FormerIdentity.forget_at <= at)).rowcount
 
 
 def identity_key(appid: str, openid: str) -> bytes:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 
-from app import approvals, audit
+from app import approvals, audit, memo
 from app.approvals import Approval
 from app.db import session
 from app.errors import INVALID_FIELD, STATE_CONFLICT
@@ -20,9 +18,6 @@ from app.programs.templates import TermsDraft
 
 ACTION = "terms.publish"
 SHORTEST_NOTICE = timedelta(minutes=1)
-_MEMO_SECONDS = 5.0
-_memo: dict[int, tuple[float, list[Terms]]] = {}
-_memo_lock = threading.Lock()
 
 
 def first(*, program: Program, draft: TermsDraft, at: datetime) -> Terms:
@@ -73,10 +68,10 @@ def versions(program_id: int) -> list[Terms]:
 def in_force(program_id: int, at: datetime) -> Terms:
     """The version in force at an instant; the first one for times before it (an act older than the program's start).
 
-    Asked for every award, so each process remembers a program's versions for five seconds: a version is published at
-    least a minute before it takes effect, so none is missed.
+    Asked for every award, so each process remembers a program's versions for a moment: a version is published at least
+    a minute before it takes effect, so none is missed.
     """
-    known = _remembered(program_id)
+    known = memo.remember(("terms", program_id), lambda: _loaded(program_id))
     return next((one for one in known if one.effective_at <= at), known[-1])
 
 
@@ -94,22 +89,10 @@ def draft_of(terms: Terms) -> TermsDraft:
     )
 
 
-def forget() -> None:
-    """Drop what this process remembers: for tests that undo what they published."""
-    with _memo_lock:
-        _memo.clear()
-
-
-def _remembered(program_id: int) -> list[Terms]:
-    kept = _memo.get(program_id)
-    if kept is not None and time.monotonic() - kept[0] < _MEMO_SECONDS:
-        return kept[1]
+def _loaded(program_id: int) -> list[Terms]:
     found = versions(program_id)
     for one in found:
         session().expunge(one)
-    if found:
-        with _memo_lock:
-            _memo[program_id] = (time.monotonic(), found)
     return found
 
 

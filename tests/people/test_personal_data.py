@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from app import audit, notices, people, personal_data, programs, tables  # noqa: F401
 from app.db import Model
 from app.errors import Refusal
-from app.people import consents, logins
+from app.people import consents, logins, purge
 from app.people.models import Person
-from app.people.personal import REMEMBERED_AS_FORMER, purge
+from app.people.personal import REMEMBERED_AS_FORMER
 from tests import given
 from tests.given import APPID, AT, PROFILE
 
@@ -114,7 +114,7 @@ def test_who_comes_back_is_a_new_person_but_for_a_time_no_newcomer(db_session: S
     personal_data.forget(person_id=again, seen=seen, at=LATER)
     db_session.flush()
     much_later = LATER + REMEMBERED_AS_FORMER + timedelta(seconds=1)
-    assert purge(much_later) == 2  # the remembered identity, and a login of the other person
+    assert purge(at=much_later) == 2  # the remembered identity, and a login of the other person
     assert people.get(given.login("o-alice", at=much_later).person_id).newcomer
 
 
@@ -123,9 +123,9 @@ def test_ended_logins_are_purged_after_thirty_days(db_session: Session) -> None:
     ended = given.login("o-bob")
     people.sign_out(session_id=ended.session_id, person_id=ended.person_id, at=AT)
     db_session.flush()
-    assert purge(AT + timedelta(days=29)) == 0
-    assert purge(AT + timedelta(days=31)) == 1
-    assert purge(AT + timedelta(days=61)) == 1
+    assert purge(at=AT + timedelta(days=29)) == 0
+    assert purge(at=AT + timedelta(days=31)) == 1
+    assert purge(at=AT + timedelta(days=61)) == 1
 
 
 def _full_person(word: str) -> int:

@@ -16,7 +16,6 @@ from app import programs, scenarios
 from app.clock import now
 from app.db import transaction
 from app.methodologies import publish_library
-from app.programs import terms
 from tests import given
 
 Run = Callable[..., Result]
@@ -85,7 +84,6 @@ def test_terms_by_two_operators(run: Run) -> None:
     number = proposed.output.split()[1]
     assert "maker_is_checker" in run("programs", "approve-terms", number, "--as", "ming", fails=1).output
     assert "terms 2" in run("programs", "approve-terms", number, "--as", "fang").output
-    terms.forget()
     found = programs.terms_in_force(programs.by_code("city").id, now() + timedelta(hours=2))
     assert (found.version, found.credits_per_kg, found.price_fen) == (2, 120, 2000)
     assert "120 credits/kg" in run("programs", "terms", "city").output

@@ -78,7 +78,6 @@ def test_new_terms_need_a_second_person_and_time(db_session: Session) -> None:
     assert alone.value.code == "maker_is_checker"
     assert programs.terms_in_force(program.id, LATER).version == 1
     made = terms.approve_and_publish(approval_id=asked.id, checker="operator:checker", at=AT)
-    terms.forget()
     assert made.version == 2
     assert programs.terms_in_force(program.id, made.effective_at - timedelta(seconds=1)).version == 1
     assert programs.terms_in_force(program.id, made.effective_at).version == 2
@@ -206,4 +205,3 @@ def _propose(program: programs.Program, effective_at=AT + timedelta(hours=12), *
 def _publish(program: programs.Program, **changes: object) -> None:
     asked = _propose(program, **changes)
     terms.approve_and_publish(approval_id=asked.id, checker="operator:checker", at=AT)
-    terms.forget()
