@@ -15,7 +15,7 @@ from app.clock import business_day
 from app.db import connection, session
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.methodologies import library
-from app.methodologies.check import Report, check_pack
+from app.methodologies.check import Report, check_pack, check_stored
 from app.methodologies.models import DRAFT, PENDING, PUBLISHED, Methodology, MethodologyVersion
 from app.methodologies.pack import Content, content_hash
 
@@ -89,6 +89,7 @@ def _draft_one(methodology: Methodology, content: Content, author: str, at: date
 def submit(*, version_id: int, maker: str, reason: str, at: datetime) -> MethodologyVersion:
     """Ask for a second person: draft → pending. Raises NOT_FOUND, STATE_CONFLICT."""
     version = _locked(version_id, DRAFT)
+    version.content_hash = content_hash(version.content)
     request = approvals.ask(action=PUBLISH, payload=_payload(version), reason=reason, maker=maker, at=at)
     version.state, version.approval_id = PENDING, request.id
     session().flush()
@@ -107,13 +108,17 @@ def send_back(*, version_id: int, checker: str, words: str, at: datetime) -> Met
 def approve_and_publish(*, version_id: int, approver: str, at: datetime) -> MethodologyVersion:
     """Publish a pending version as another person than its author and its asker; the open predecessor ends.
 
-    Raises MAKER_IS_CHECKER, STATE_CONFLICT, NOT_FOUND, APPROVAL_EXPIRED, APPROVAL_CHANGED, BACKDATED, VERSIONS_OVERLAP.
+    Raises MAKER_IS_CHECKER, STATE_CONFLICT, NOT_FOUND, APPROVAL_EXPIRED, APPROVAL_CHANGED, PACK_INVALID,
+    BACKDATED, VERSIONS_OVERLAP.
     """
     version = _locked(version_id, PENDING)
     if approver == version.drafted_by:
         raise approvals.MAKER_IS_CHECKER()
     approvals.approve(approval_id=_approval(version), checker=approver, at=at)
     approvals.execute(approval_id=_approval(version), action=PUBLISH, payload=_payload(version), at=at)
+    wrong = check_stored(version.content)
+    if wrong:
+        raise PACK_INVALID(findings=[], problems=wrong)
     predecessor = _open_predecessor(version.methodology_id, version.in_force)
     if predecessor is not None and _first_day(version.in_force) < business_day(at):
         raise BACKDATED(first_day=_first_day(version.in_force).isoformat(), replaces=predecessor.version)

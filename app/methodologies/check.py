@@ -43,6 +43,26 @@ class Report:
         return not any(finding.severity == "error" for finding in self.findings)
 
 
+def check_file(data: bytes) -> Report:
+    """Check a pack as it lies in a file: UTF-8, with or without a byte order mark."""
+    try:
+        return check_pack(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        words = ("文件不是 UTF-8 编码,请另存为 UTF-8", "the file is not UTF-8: save it as UTF-8")
+        return Report("", (Finding(line, 1, "encoding", *words, "error"),), ())
+
+
+def check_stored(content: Content) -> list[str]:
+    """Check a stored content once more, before it is published: fields, formula, examples. The errors, in English."""
+    placed = {**content, "examples": [{**example, "at": at} for at, example in enumerate(content["examples"])]}
+    issues = check_content(placed)
+    problems, _ = _check_formula(placed)
+    errors = [issue.en for issue in issues if issue.severity == "error"]
+    errors += [found.en for found in problems if found.severity == "error"]
+    return errors or [issue.en for issue in _check_results(placed)]
+
+
 def check_pack(text: str) -> Report:
     """Check a pack file. Never raises for anything that can be in a text."""
     try:

@@ -22,7 +22,7 @@ from app.clock import now
 from app.db import transaction
 from app.errors import Refusal
 from app.methodologies import library, queries
-from app.methodologies.check import Finding, Report, check_pack
+from app.methodologies.check import Finding, Report, check_file
 
 P = ParamSpec("P")
 json_option = click.option("--json", "as_json", is_flag=True, help="machine-readable answer on stdout")
@@ -76,7 +76,7 @@ def check(files: tuple[Path, ...], whole_library: bool, lang: str, as_json: bool
     paths = [*files, *(library.pack_files() if whole_library else [])]
     if not paths:
         raise click.UsageError("give a FILE, or --library")
-    reports = [(path, check_pack(_text(path))) for path in paths]
+    reports = [(path, check_file(path.read_bytes())) for path in paths]
     if as_json:
         click.echo(json.dumps([_plain(path, report) for path, report in reports], ensure_ascii=False, indent=1))
     for path, report in reports if not as_json else []:
@@ -85,11 +85,6 @@ def check(files: tuple[Path, ...], whole_library: bool, lang: str, as_json: bool
         click.echo(f"{path.name}: {_verdict(report)}")
     if not all(report.ok for _, report in reports):
         raise SystemExit(1)
-
-
-def _text(path: Path) -> str:
-    """The file's text; bytes that are no UTF-8 become U+FFFD, which the check then names with its line."""
-    return path.read_bytes().decode("utf-8", errors="replace")
 
 
 def _words(finding: Finding, lang: str) -> str:
@@ -185,8 +180,12 @@ def publish_library(as_json: bool) -> None:
 @command
 def draft(file: Path, handle: str, as_json: bool) -> None:
     """Keep the versions of a pack FILE as drafts."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name} is not UTF-8: save it as UTF-8") from None
     with transaction():
-        made = methodologies.draft(pack_text=_text(file), author=operators.actor(handle), at=now())
+        made = methodologies.draft(pack_text=text, author=operators.actor(handle), at=now())
         rows = [{"id": str(v.id), "version": v.version, "state": v.state, "content_hash": v.content_hash} for v in made]
     _answer(rows, as_json)
 

@@ -20,6 +20,9 @@ from app.methodologies.toml_lines import Path, Places, locate
 PACKS: Final = FilePath(__file__).parent / "packs"
 FORMAT: Final = "diandi.method/1"
 MAX_PACK: Final = 200_000
+MAX_VERSIONS: Final = 50
+MAX_ENTRIES: Final = 200
+"""Of variables, parameters and examples each: a check has to stay a matter of seconds."""
 
 Content = dict[str, Any]
 
@@ -107,6 +110,11 @@ def read_pack(text: str) -> Pack:
     ]
     shared = _included(raw.get("include", []), issues)
     versions = _versions(raw, shared, issues)
+    sizes = {"versions": MAX_VERSIONS, "variables": MAX_ENTRIES, "parameters": MAX_ENTRIES, "examples": MAX_ENTRIES}
+    for name, most in sizes.items():
+        if isinstance(raw.get(name), dict | list) and len(raw[name]) > most:
+            issues.append(Issue((name,), "too_many", f"{name} 超过 {most} 项", f"more than {most} {name}"))
+            return Pack(str(raw.get("key", "")), (), tuple(issues), locate(text))
     contents = tuple(_content(raw, index, version, shared, issues) for index, version in enumerate(versions))
     return Pack(str(raw.get("key", "")), contents, tuple(dict.fromkeys(issues)), locate(text.replace("\r\n", "\n")))
 

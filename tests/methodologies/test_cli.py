@@ -60,6 +60,15 @@ def test_check_of_files_that_are_no_packs(run: Any, tmp_path: Path, content: byt
     assert "pack.toml:1:" in said
 
 
+def test_a_file_in_another_encoding_is_named_with_its_line(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "pack.toml"
+    file.write_bytes(GOOD.encode("gbk"))
+    code, said = run("check", str(file), "--lang", "en")
+    assert code == 1
+    assert said.startswith(f"pack.toml:{line_of(GOOD, '测试')}:1: error: the file is not UTF-8")
+    assert "is not UTF-8" in run("draft", str(file), "--as", "lin")[1]
+
+
 def test_a_bom_and_windows_line_ends_are_read(run: Any, tmp_path: Path) -> None:
     file = tmp_path / "pack.toml"
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -358,6 +359,16 @@ def test_a_finding_says_in_which_version_it_is() -> None:
     finding = next(f for f in check_pack(text).findings if f.code == "example_mismatch")
     assert finding.versions == ("2",)
     assert "got 1850000" in finding.en
+
+
+def test_a_pack_beyond_all_measure_is_refused_quickly() -> None:
+    many = "".join(f'\n[[versions]]\nversion = "{i}"\nfrom = 2026-01-01\n' for i in range(2, 3000))
+    started = perf_counter()
+    assert [code for _, code in found(GOOD + many)] == ["too_many"]
+    many = "".join(f'\n[[examples]]\ninputs = {{ distance_km = "{i}" }}\nmg = "1"\n' for i in range(2, 3000))
+    assert [code for _, code in found(GOOD + many)] == ["too_many"]
+    assert found(GOOD + "#" * 200_000) == [(1, "too_long")]
+    assert perf_counter() - started < 5
 
 
 def test_unused_names_are_a_warning_only() -> None:

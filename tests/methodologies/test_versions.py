@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from threading import Barrier, Thread
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_an_approval_goes_stale_and_is_for_this_content_only(db_session: Session
     db_session.execute(text("update methodology_versions set content = jsonb_set(content, '{formula}', '\"be\"')"))
     db_session.expire_all()
     refused("approval_changed", lambda: methodologies.approve_and_publish(version_id=draft.id, approver=OTHER, at=AT))
+
+
+def test_a_stored_draft_is_checked_once_more_before_it_is_published(db_session: Session) -> None:
+    (draft,) = methodologies.draft(pack_text=GOOD, author=AUTHOR, at=AT)
+    draft.content = {**draft.content, "formula": draft.content["formula"].replace("be - pe", "be + pe")}
+    db_session.flush()
+    methodologies.submit(version_id=draft.id, maker=AUTHOR, reason="r", at=AT)
+    call = partial(methodologies.approve_and_publish, version_id=draft.id, approver=OTHER, at=AT)
+    assert refused("pack_invalid", call)["problems"] == ["example does not reproduce: expected 1350000, got 1650000"]
 
 
 def test_changes_requested_gives_the_draft_back(db_session: Session) -> None:
