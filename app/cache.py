@@ -14,7 +14,7 @@ _client: redis.Redis | None = None
 
 
 def connect(url: str) -> redis.Redis:
-    """Set up the client; called once by the application factory. Short time-outs: a slow Redis must not hold a worker."""
+    """Set up the client; called once by the factory. Short time-outs: a slow Redis must not hold a worker."""
     global _client
     _client = redis.Redis.from_url(
         url, socket_timeout=0.5, socket_connect_timeout=0.25, retry=Retry(NoBackoff(), 0), health_check_interval=30

@@ -81,7 +81,7 @@ def run(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """One command, one transaction: commits at the end, rolls back on any exception. Raises RuntimeError when nested."""
+    """One command, one transaction: commits at the end, rolls back on an exception. Raises RuntimeError when nested."""
     if _open.get():
         raise RuntimeError("a transaction is open already; commands do not nest")
     token = _open.set(True)
@@ -108,7 +108,7 @@ def forbid_in_transaction(what: str) -> None:
 
 
 def retrying(command: Callable[[], T]) -> T:
-    """Run a whole command again when PostgreSQL chose it as the victim of a deadlock or a serialisation, or when a claim
+    """Run a whole command again when PostgreSQL made it the victim of a deadlock or a serialisation, or when a claim
     or key was taken between our look and our write (40P01, 40001, 23P01): the second look sees it.
 
     At most five times, with jitter, with the same keys: every command is idempotent by its natural key.
@@ -129,7 +129,7 @@ def driver_error(error: BaseException) -> BaseException | None:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an exception means that PostgreSQL cannot be reached or is starting, so that the caller should come back."""
+    """Whether an exception means that PostgreSQL can't be reached or is starting, so the caller should come back."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(error, OperationalError):

@@ -1,4 +1,4 @@
-"""Outbox: what must follow a commit is a row of that commit. The relay (``jobs/relay.py``) delivers it at least once."""
+"""Outbox: what must follow a commit is a row of that commit. ``jobs/relay.py`` delivers it at least once."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Listener:
 
 
 def _scores(heard: Sequence[Event]) -> None:
-    """Scores in PostgreSQL, then absolute ranks in Redis. Gone records first counted, then taken away, in event order."""
+    """Scores in PostgreSQL, then absolute ranks in Redis. Gone records are counted first, then taken away."""
     kinds = {
         events.RECORD_COUNTED: ("record_ids", leaderboards.add_records),
         events.AWARD_PAID: ("award_ids", leaderboards.add_awards),

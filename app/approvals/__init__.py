@@ -1,4 +1,4 @@
-"""Four eyes: whatever moves credits or money by hand, or publishes a method, is asked by one person, approved by another.
+"""Four eyes: what moves credits or money by hand, or publishes a method, is asked by one and approved by another.
 
 The approval binds to the hash of the payload; execution compares it again in its own transaction (AUD-1).
 """

@@ -1,4 +1,4 @@
-"""Funding: credits exist only against a sponsor's money. ``award()`` is the only door by which credits reach a person."""
+"""Funding: credits exist only against a sponsor's money. ``award()`` is the one door by which credits reach people."""
 
 from app.funding.actions import BUDGET_UNKNOWN, open_budget, receive_deposit, sponsor
 from app.funding.awards import Awarded, AwardRequest, Wallets, award, lock_wallets, wallets_of

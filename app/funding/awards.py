@@ -154,7 +154,7 @@ def with_boosts(requests: Sequence[AwardRequest]) -> list[AwardRequest]:
 
 
 def lot_end(terms: Any, at: datetime) -> datetime:
-    """When a lot that arrives now expires: the end of the quarter that is ``lot_months`` on. The clock starts at arrival."""
+    """When a lot that arrives now expires: at the end of the quarter ``lot_months`` on. The clock starts at arrival."""
     day = clock.add_months(clock.business_day(at), terms.lot_months)
     end = clock.period("season", day).ends
     if end is None:

@@ -1,4 +1,4 @@
-"""Leaderboards: PostgreSQL holds the scores, Redis the ranks; every board is rebuilt by one command; closed ones freeze."""
+"""Leaderboards: PostgreSQL holds the scores, Redis the ranks; one command rebuilds; closed ones freeze."""
 
 from app.leaderboards.boards import METRICS, SUBJECTS, Board, board_of
 from app.leaderboards.closing import freeze, freeze_due

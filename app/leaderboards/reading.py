@@ -4,11 +4,12 @@ PostgreSQL does. A frozen board answers from its rows."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
-from app import cache, clock
+from app import cache
 from app.db import connection
 from app.errors import Kind, declare
 from app.leaderboards.boards import METRICS, Board
@@ -59,9 +60,9 @@ return {rank, total, rows, before or -1}
 """
 
 
-def page(board: Board, *, offset: int, limit: int) -> Page:
+def page(board: Board, *, offset: int, limit: int, at: datetime) -> Page:
     """Lines ``offset + 1`` to ``offset + limit`` of a board."""
-    if is_frozen(board):
+    if is_frozen(board, at):
         return _final_page(board, offset, limit)
     try:
         client = cache.client()
@@ -90,9 +91,9 @@ def my_line(board: Board, subject_id: int) -> tuple[Line | None, list[Line], int
     return Line(mine.rank, mine.subject_id, mine.score, movement), around, int(total)
 
 
-def is_frozen(board: Board) -> bool:
+def is_frozen(board: Board, at: datetime) -> bool:
     """Whether a board's result is final. Only a period that is over can be, so open ones cost nothing."""
-    if board.period.ends is None or board.period.ends > clock.now():
+    if board.period.ends is None or board.period.ends > at:
         return False
     query = text(
         "select 1 from closed_boards where program_id = :program and subject_kind = :subjects and metric = :metric"

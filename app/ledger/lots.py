@@ -68,7 +68,7 @@ def add_to_lots(arrivals: Sequence[NewCredits]) -> list[int]:
 
 
 def plan_spend(*, account_id: int, credits: int, at: datetime) -> list[LotPart]:
-    """Lock and choose lots for a spend, oldest end first, none that has expired. Raises INSUFFICIENT with what is short."""
+    """Lock and choose lots for a spend, oldest end first, none expired. Raises INSUFFICIENT with what is short."""
     query = (
         select(Lot.id, Lot.budget_id, Lot.price_fen, Lot.remaining)
         .where(Lot.account_id == account_id, Lot.remaining > 0, Lot.expires_at > at)

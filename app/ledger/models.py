@@ -38,7 +38,7 @@ class Account(Model):
 
 
 class Transfer(Model):
-    """A set of entries that sum to zero in each asset. (reason, source_ref) is its natural key: posted once, for ever."""
+    """A set of entries that sum to zero in each asset. (reason, source_ref) is its natural key: once, for ever."""
 
     __tablename__ = "transfers"
     __table_args__ = (

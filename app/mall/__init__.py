@@ -15,7 +15,7 @@ ITEM_UNDERFUNDED = declare(
     "item_underfunded",
     Kind.CONFLICT,
     zh="结算价高于所需积分的价值，需要出资方补足后才能上架。请降低结算价或提高积分价。",
-    en="The settlement price is above what its credits are worth. Lower it, raise the credits, or let a sponsor top up.",
+    en="The settlement price is above what its credits are worth. Lower it, raise the credits, or have it topped up.",
 )
 SOLD_OUT = declare(
     "sold_out",

@@ -1,4 +1,4 @@
-"""Records: every act that earns takes one road, :func:`take`, from what a source reports to a reduction and an award."""
+"""Records: every act that earns takes one road, :func:`take`, from a source's report to a reduction and an award."""
 
 from app.records.acts import Act, Taken
 from app.records.appeals import answer, appeal

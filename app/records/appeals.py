@@ -1,4 +1,4 @@
-"""Appeals: a person objects to what became of a record; another answers within ten days, and a granted one restores it."""
+"""Appeals: a person objects to what became of a record; somebody answers within ten days; a granted one restores it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of records: the act as received, its claim on what physically happened, its reduction, its reviews and appeals."""
+"""Tables of records: the act as received, its claim on what physically happened, its reduction, its appeals."""
 
 from __future__ import annotations
 

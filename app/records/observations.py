@@ -54,7 +54,7 @@ _UPSERT = text(
 
 
 def observe(seen: Sequence[Seen]) -> None:
-    """Keep observations. Per source, person and day the largest value stays: the same again, or less, changes nothing."""
+    """Keep observations. Per source, person and day the largest value stays: the same or less changes nothing."""
     latest: dict[tuple[Any, ...], Seen] = {}
     for one in seen:
         key = (one.scenario_id, one.source_id, one.person_id, one.subject, one.day)

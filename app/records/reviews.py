@@ -87,7 +87,7 @@ def _was_counted(record_id: int) -> bool:
 
 
 def _again(record: Any, by: str, at: datetime) -> Taken:
-    """A reversed record has its one reduction and its reversed awards: it counts again as a new record that supersedes."""
+    """A reversed record has its one reduction and its reversed awards: it counts again as a new one that supersedes."""
     act = _act_of(record)
     act.reference = f"{record.reference}#restored"
     act.supersedes_id = record.id

@@ -1,4 +1,4 @@
-"""Issue, preview, redeem and undo codes. A redemption draws the sponsors' money and accrues what we owe the merchant."""
+"""Issue, preview, redeem and undo codes. It draws the sponsors' money and accrues what we owe the merchant."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _accrue(code: Any, payable_account_id: int, at: datetime) -> int:
 
 
 def _found(typed: str, program_id: int) -> Any:
-    """The code of what was typed. A slip is told apart from a guess; unknown, other program's and void look the same."""
+    """The code of what was typed. A slip is told apart from a guess; unknown, foreign and void look the same."""
     folded = typed_code.fold(typed)
     if folded is None:
         raise CODE_MISTYPED()

@@ -32,7 +32,7 @@ BAD_SIGNATURE = declare(
     "bad_signature",
     Kind.UNAUTHENTICATED,
     zh="签名错误。请按文档对原始请求体重新计算，可用 /open/v1/self-test 核对。",
-    en="The signature is wrong. Compute it over the raw body as documented; /open/v1/self-test shows the string we built.",
+    en="The signature is wrong. Compute it over the raw body as documented; /open/v1/self-test shows our string.",
 )
 STALE_TIMESTAMP = declare(
     "stale_timestamp",
@@ -99,7 +99,7 @@ def revoke_key(*, source: Source, key_id: str, at: datetime) -> None:
 
 
 def string_to_sign(*, method: str, path: str, timestamp: str, nonce: str, body: bytes) -> str:
-    """What a partner signs (data-sources.md 6): method, path without query, timestamp, nonce, hex SHA-256 of the body."""
+    """What a partner signs: method, path without query, timestamp, nonce, hex SHA-256 of the body."""
     return "\n".join((method.upper(), path, timestamp, nonce, hashlib.sha256(body).hexdigest()))
 
 

@@ -1,1 +1,1 @@
-"""Files: CSV and XLSX through a preset into records, row by row, resumable, with a report that accounts for every row."""
+"""Files: CSV and XLSX through a preset into records, row by row, resumable, every row accounted for."""
