@@ -142,13 +142,16 @@ def with_boosts(requests: Sequence[AwardRequest]) -> list[AwardRequest]:
     """The requests, and for each boost in force at the act a bonus of its own with the rule's name (domain.md 6)."""
     records = [request for request in requests if request.record_id is not None]
     boosts = _boosts(records)
+    terms = TermsBook(request.program_id for request in records)
     bonuses = []
     for request in records:
-        rooms = BPS * 100
+        # The cap holds for the whole multiplier: the act itself is the first 1×.
+        rooms = terms.at(request.program_id, request.occurred_at).multiplier_cap_bps - BPS
         for boost in boosts.get(request.program_id, ()):
             if _applies(boost, request):
                 extra = min(boost.multiplier_bps - BPS, rooms)
-                bonuses.append(_bonus(request, boost, extra))
+                if extra > 0:
+                    bonuses.append(_bonus(request, boost, extra))
                 rooms -= extra
     return [*requests, *bonuses]
 
@@ -171,9 +174,8 @@ def _earned(requests: Sequence[AwardRequest], wallets: Wallets, at: datetime) ->
     for request in requests:
         in_force = terms.at(request.program_id, request.occurred_at)
         share = int(in_force.tier_bps.get(request.tier, 0))
-        boost = min(request.boost_bps, in_force.multiplier_cap_bps)
         base = request.mg * in_force.credits_per_kg + request.base_micro
-        earned = base * share * boost // (BPS * BPS)
+        earned = base * share * request.boost_bps // (BPS * BPS)
         wallet = wallets[request.person_id, request.program_id]
         lines.append(_Line(request, wallet, in_force, share, earned))
     return lines

@@ -129,7 +129,8 @@ _REACHED_AGAIN = statement(
                                   && (select array_agg(subject_id::text) from lost where subject_kind = 'unit')))
     ), subjects as ({SUBJECTS_OF}), sums as (
       select l.program_id, l.subject_kind, l.period_kind, l.period_key, l.subject_id,
-             max(x.ended_at) filter (where x.mg > 0) as mg_at, max(x.ended_at) filter (where x.credits > 0) as credits_at
+             max(x.ended_at) filter (where x.mg > 0) as mg_at,
+             max(x.ended_at) filter (where x.credits > 0) as credits_at
       from lost l left join (
         select y.*, p.kind, p.key from subjects y cross join lateral (select y.local_date) as x (local_date)
         cross join lateral {PERIODS_OF}

@@ -18,7 +18,7 @@ CAPPED_EN = "Above this scenario's cap ({what}); the part above earns no credits
 CARRIED_ZH = "不足 1 个积分，已累积到下一次。"
 CARRIED_EN = "Less than one whole credit; it is carried toward the next."
 ELSEWHERE_ZH = "这次行为由您排序更靠前的项目「{what}」发放积分，这里只展示减排量。可在“我的项目”调整顺序。"
-ELSEWHERE_EN = "This act is paid by “{what}”, which comes first in your order of programs; here it only shows."
+ELSEWHERE_EN = "“{what}” pays this act, because it comes first in your order of programs; here it only shows."
 
 _RECORD = text(
     """
@@ -38,8 +38,8 @@ _REDUCTION = text(
 )
 _AWARDS = text(
     """
-    select w.*, t.version as terms_version, t.credits_per_kg, b.code as budget_code, b.price_fen, s.name as sponsor_name,
-           s.name_en as sponsor_name_en, s.logo_url, l.expires_at as lot_expires_at
+    select w.*, t.version as terms_version, t.credits_per_kg, b.code as budget_code, b.price_fen,
+           s.name as sponsor_name, s.name_en as sponsor_name_en, s.logo_url, l.expires_at as lot_expires_at
     from awards w join terms t on t.id = w.terms_id left join budgets b on b.id = w.budget_id
     left join sponsors s on s.id = b.sponsor_id left join lots l on l.id = w.lot_id
     where w.record_id = :id order by w.id

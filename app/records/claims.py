@@ -1,8 +1,8 @@
 """One act, one claim (domain.md, records 4): overlaps collapse onto the better tier, at equal tier onto the first.
 
 A scenario's ``claim`` says what its acts exclude: ``trip`` other trips of the person in that time, ``day`` the same
-kind of daily total, ``vehicle`` other records of the vehicle in that time, ``meter`` other readings of the meter, ``none``
-nothing. Daily totals never exclude trips. Claims belong to the person, over all programs.
+kind of daily total, ``vehicle`` other records of the vehicle in that time, ``meter`` other readings of the meter,
+``none`` nothing. Daily totals never exclude trips. Claims belong to the person, over all programs.
 """
 
 from __future__ import annotations
