@@ -18,7 +18,7 @@ import psycopg
 from flask_sqlalchemy import SQLAlchemy
 from psycopg import errors as pg
 from psycopg.rows import namedtuple_row
-from sqlalchemy import BigInteger, Connection, DateTime, Identity, MetaData, text
+from sqlalchemy import BigInteger, Connection, DateTime, Engine, Identity, MetaData, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
@@ -77,6 +77,30 @@ def run(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
     with driver.cursor(row_factory=namedtuple_row) as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall() if cursor.description else []
+
+
+def read(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+    """One SELECT of a hot read, as :func:`run` but without a transaction around it: one round trip instead of three.
+
+    Inside a command, and wherever the session has begun already, it runs there and sees what was written.
+    """
+    engine = db.engine
+    begun = db.session.registry.has() and session().in_transaction()
+    if begun or not isinstance(engine, Engine):
+        return run(sql, values)
+    pooled = engine.raw_connection()
+    driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+    try:
+        driver.autocommit = True
+        with driver.cursor(row_factory=namedtuple_row) as cursor:
+            cursor.execute(sql, values)
+            found = cursor.fetchall()
+        driver.autocommit = False
+    except BaseException:
+        pooled.invalidate()  # whatever went wrong: a connection left in autocommit must not serve a command
+        raise
+    pooled.close()
+    return found
 
 
 @contextmanager
