@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from app import memo
 from app.cache import REDIS_DOWN
 from app.db import is_outage, session
 from app.errors import BUSY, NOT_FOUND, Kind, Refusal, declare
@@ -57,6 +60,20 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     """A JSON answer. Times must be ISO text and ids strings already."""
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_refuse_type)
     return Response(body, status, headers, mimetype="application/json")
+
+
+def public_answer(key: tuple[Hashable, ...], build: Callable[[], Any]) -> Response:
+    """An answer for everybody, kept as bytes for a moment (``app.memo``) and known by its ETag. ``key`` names it."""
+    body, etag = memo.remember(("answer", *key, language()), lambda: _bytes(build()))
+    headers = {"Cache-Control": "public, max-age=5", "Vary": "Accept-Language", "ETag": etag}
+    if request.headers.get("If-None-Match") == etag:
+        return Response(status=304, headers=headers)
+    return Response(body, 200, headers, mimetype="application/json")
+
+
+def _bytes(content: Any) -> tuple[bytes, str]:
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_refuse_type).encode()
+    return body, f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
 def nothing() -> Response:

@@ -12,7 +12,7 @@ from app import people, programs
 from app.clock import now
 from app.db import transaction
 from app.errors import NOT_FOUND
-from app.people import Login, Person
+from app.people import Login
 from app.people.profile import LANGUAGES, LONGEST_NICKNAME
 from edge import schemas
 from edge.answers import answer, nothing
@@ -83,7 +83,7 @@ class Order(schemas.Request):
 @gives(Profile)
 def get_me(login: Login) -> Response:
     """My profile"""
-    return answer(_profile(people.get(login.person_id)))
+    return answer(_profile(people.shown(login.person_id)))
 
 
 @routes.put("/me")
@@ -165,23 +165,22 @@ def put_my_programs(login: Login, body: dict[str, Any]) -> Response:
 
 
 def _my_programs(person_id: int) -> dict[str, Any]:
-    items = []
-    for member, program in programs.memberships_of(person_id):
-        unit = None if member.org_unit_id is None else programs.org_unit_by_id(program.id, member.org_unit_id)
-        items.append(
+    return {
+        "items": [
             {
-                "code": program.code,
-                "name": either(program.name, program.name_en),
-                "kind": program.kind,
-                "state": member.state,
-                "org_unit": None if unit is None else either(unit.name, unit.name_en),
-                "joined_at": when_or_none(member.joined_at),
+                "code": row.code,
+                "name": either(row.name, row.name_en),
+                "kind": row.kind,
+                "state": row.state,
+                "org_unit": None if row.unit is None else either(row.unit, row.unit_en),
+                "joined_at": when_or_none(row.joined_at),
             }
-        )
-    return {"items": items}
+            for row in programs.memberships_shown(person_id)
+        ]
+    }
 
 
-def _profile(person: Person) -> dict[str, Any]:
+def _profile(person: people.Person | people.Profile) -> dict[str, Any]:
     return {
         "id": str(person.id),
         "nickname": person.nickname,

@@ -11,7 +11,6 @@ from marshmallow import fields
 from app import notices
 from app.clock import now
 from app.db import transaction
-from app.notices import Notice
 from app.people import Login
 from edge import schemas
 from edge.answers import answer, nothing
@@ -64,7 +63,7 @@ def mark_read(login: Login, body: dict[str, Any]) -> Response:
     return nothing()
 
 
-def _show(notice: Notice) -> dict[str, Any]:
+def _show(notice: Any) -> dict[str, Any]:
     return {
         "id": str(notice.id),
         "kind": notice.kind,

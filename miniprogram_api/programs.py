@@ -17,7 +17,7 @@ from app.people.consents import CONSENT_OUTDATED
 from app.programs import OrgUnit, Pass, Program, Terms, joining
 from app.scenarios import Scenario
 from edge import schemas
-from edge.answers import answer, nothing
+from edge.answers import answer, nothing, public_answer
 from edge.guards import public
 from edge.paging import PageQuery, decode, page, paged
 from edge.routes import asks, gives, refuses, takes
@@ -106,9 +106,13 @@ def get_programs(query: dict[str, Any]) -> Response:
 
     Everybody may look, before any sign-in.
     """
-    after = decode(query["cursor"], 1)
-    rows = programs.listed(after=after[0] if after else None, limit=query["limit"] + 1)
-    return answer(page(rows, query["limit"], _line, lambda program: (program.id,)))
+    after, limit = decode(query["cursor"], 1), query["limit"]
+
+    def build() -> dict[str, Any]:
+        rows = programs.listed(after=after[0] if after else None, limit=limit + 1)
+        return page(rows, limit, _line, lambda program: (program.id,))
+
+    return public_answer(("programs", after, limit), build)
 
 
 @routes.get("/programs/<code:program>")
@@ -120,19 +124,7 @@ def get_program(program: str) -> Response:
 
     With the terms in force, what it offers and its org-units.
     """
-    found = programs.by_code(program)
-    members = programs.member_count(found.id)
-    units = programs.org_units(found.id)
-    codes = {unit.id: unit.code for unit in units}
-    return answer(
-        {
-            **_line(found),
-            "members": members if members >= FEWEST_SHOWN else None,
-            "terms": _terms(programs.terms_in_force(found.id, now())),
-            "scenarios": [_scenario(one) for one in scenarios.listing(found.id)],
-            "org_units": [_unit(unit, codes) for unit in units],
-        }
-    )
+    return public_answer(("program", program), lambda: _page(programs.by_code(program)))
 
 
 @routes.post("/programs/<code:program>/join")
@@ -207,6 +199,19 @@ def agree_to_terms(login: Login, body: dict[str, Any], program: str) -> Response
             at=now(),
         )
     return nothing()
+
+
+def _page(program: Program) -> dict[str, Any]:
+    members = programs.member_count(program.id)
+    units = programs.org_units(program.id)
+    codes = {unit.id: unit.code for unit in units}
+    return {
+        **_line(program),
+        "members": members if members >= FEWEST_SHOWN else None,
+        "terms": _terms(programs.terms_in_force(program.id, now())),
+        "scenarios": [_scenario(one) for one in scenarios.listing(program.id)],
+        "org_units": [_unit(unit, codes) for unit in units],
+    }
 
 
 def _line(program: Program) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, Text, UniqueConstraint, select, update
+from sqlalchemy import Index, Text, UniqueConstraint, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Model, connection, id_column, session
+from app.db import Model, connection, id_column, read, session
 
 
 class Notice(Model):
@@ -55,12 +55,15 @@ def tell(
     connection().execute(insert(Notice).values(row).on_conflict_do_nothing())
 
 
-def of_person(person_id: int, *, before: int | None, limit: int) -> list[Notice]:
-    """A person's notices, newest first, below the cursor ``before``."""
-    query = select(Notice).where(Notice.person_id == person_id)
-    if before is not None:
-        query = query.where(Notice.id < before)
-    return list(session().scalars(query.order_by(Notice.id.desc()).limit(limit)))
+_OF_PERSON = (
+    "select id, kind, zh, en, details, created_at, read_at from notices"
+    " where person_id = %(person_id)s and id < %(before)s order by id desc limit %(limit)s"
+)
+
+
+def of_person(person_id: int, *, before: int | None, limit: int) -> list[Any]:
+    """A person's notices, newest first, below the cursor ``before``: rows with the columns of Notice."""
+    return read(_OF_PERSON, {"person_id": person_id, "before": before or 2**63 - 1, "limit": limit})
 
 
 def mark_read(*, person_id: int, up_to: int, at: datetime) -> None:

@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError
 from sqlalchemy import text
 
 from app import cache, limits
-from app.db import connection
+from app.db import connection, read
 from app.errors import TOO_MANY
 from app.people.sign_in import token_hash
 
@@ -38,14 +38,14 @@ local n = redis.call('INCR', KEYS[2])
 if n == 1 then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end
 return {n, redis.call('PTTL', KEYS[2])}
 """
-_TRUTH = text(
-    "select p.id, s.id, s.epoch, s.expires_at from sessions s join persons p on p.id = s.person_id"
-    " where s.token_hash = :hash and s.revoked_at is null and s.expires_at > :at"
+_TRUTH = (
+    "select p.id as person_id, s.id, s.epoch, s.expires_at from sessions s join persons p on p.id = s.person_id"
+    " where s.token_hash = %(hash)s and s.revoked_at is null and s.expires_at > %(at)s"
     " and s.epoch = p.epoch and p.state = 'active'"
 )
-_STANDS = text(
+_STANDS = (
     "select 1 from sessions s join persons p on p.id = s.person_id"
-    " where s.id = :session_id and s.revoked_at is null and s.expires_at > :at"
+    " where s.id = %(session_id)s and s.revoked_at is null and s.expires_at > %(at)s"
     " and s.epoch = p.epoch and p.state = 'active'"
 )
 
@@ -85,8 +85,8 @@ def check(token: str, *, at: datetime, limit: limits.Limit = limits.CITIZEN) -> 
 
 
 def stands(login: Login, *, at: datetime) -> bool:
-    """Whether a login holds by PostgreSQL itself, inside the running transaction: asked before rights or money move."""
-    return connection().execute(_STANDS, {"session_id": login.session_id, "at": at}).first() is not None
+    """Whether a login holds by PostgreSQL itself, now: asked before rights or money move."""
+    return bool(read(_STANDS, {"session_id": login.session_id, "at": at}))
 
 
 def evict(hashes: Iterable[bytes]) -> None:
@@ -110,8 +110,11 @@ def prolong(login: Login, *, at: datetime, session_days: int) -> None:
 
 
 def _truth(digest: bytes, at: datetime) -> Login | None:
-    row = connection().execute(_TRUTH, {"hash": digest, "at": at}).first()
-    return None if row is None else Login(row[0], row[1], row[2], row[3].astimezone(UTC), by_truth=True)
+    rows = read(_TRUTH, {"hash": digest, "at": at})
+    if not rows:
+        return None
+    found = rows[0]
+    return Login(found.person_id, found.id, found.epoch, found.expires_at.astimezone(UTC), by_truth=True)
 
 
 def _keep(keys: list[str], window: tuple[int, int], login: Login, at: datetime, limit: limits.Limit) -> None:

@@ -127,6 +127,7 @@ def reorder(*, person_id: int, codes: list[str]) -> None:
         raise INVALID_FIELD(fields=[{"field": "order", "expected": expected}], programs=sorted(members))
     for rank, code in enumerate(codes, start=1):
         members[code].rank = rank
+    session().flush()
 
 
 def _admission(program: Program, person_id: int, shown: Pass, at: datetime) -> tuple[str, int | None]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, text
 
-from app.db import connection, session
+from app.db import connection, read, session
 from app.errors import NOT_FOUND
 from app.programs.models import Membership, OrgUnit, Program
 
@@ -86,6 +87,18 @@ def memberships_of(person_id: int) -> list[tuple[Membership, Program]]:
         .order_by(Membership.rank, Membership.id)
     )
     return [(member, program) for member, program in session().execute(query)]
+
+
+_MEMBERSHIPS_SHOWN = (
+    "select p.code, p.name, p.name_en, p.kind, m.state, m.joined_at, u.name as unit, u.name_en as unit_en"
+    " from memberships m join programs p on p.id = m.program_id left join org_units u on u.id = m.org_unit_id"
+    " where m.person_id = %(person_id)s and m.state in ('active', 'pending') order by m.rank, m.id"
+)
+
+
+def memberships_shown(person_id: int) -> list[Any]:
+    """A person's memberships with the names of program and org-unit, in the person's order: one statement."""
+    return read(_MEMBERSHIPS_SHOWN, {"person_id": person_id})
 
 
 _PLACES = text(

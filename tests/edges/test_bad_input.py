@@ -219,7 +219,7 @@ def test_a_defect_of_ours_tells_nothing_of_the_inside(
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("canary-internal select * from persons")
 
-    monkeypatch.setattr("app.people.profile.session", broken)
+    monkeypatch.setattr("app.people.profile.read", broken)
     answer = alice.get("/me")
     assert (answer.status_code, code_of(answer)) == (500, "internal")
     for inside in ("canary", "ZeroDivision", "select", "Traceback", "site-packages"):
@@ -242,7 +242,7 @@ def test_an_outage_says_come_back(alice: Phone, monkeypatch: pytest.MonkeyPatch,
     def broken(*_: Any, **__: Any) -> None:
         raise outage
 
-    monkeypatch.setattr("app.people.profile.session", broken)
+    monkeypatch.setattr("app.people.profile.read", broken)
     answer = alice.get("/me")
     assert (answer.status_code, code_of(answer)) == (503, "busy")
     assert int(answer.headers["Retry-After"]) >= 1
