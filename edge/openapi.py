@@ -93,8 +93,15 @@ def _mend(spec: dict[str, Any]) -> dict[str, Any]:
                 "default",
                 {"description": HTTPStatus(500).phrase, "content": {"application/json": {"schema": _ANY}}},
             )
+            _mend_repeats(operation["responses"])
             _mend_parameters(operation)
     return spec
+
+
+def _mend_repeats(responses: dict[str, Any]) -> None:
+    """What is made is made once by its natural key: the same call again is answered 200, with the first answer."""
+    if "201" in responses:
+        responses.setdefault("200", {**responses["201"], "description": "The same again: answered with the first"})
 
 
 def _mend_parameters(operation: dict[str, Any]) -> None:

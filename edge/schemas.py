@@ -213,6 +213,40 @@ class Quantity(fields.String):
         return Decimal(written)
 
 
+class Facts(fields.Dict):
+    """Facts by name: whole numbers, exact decimals (text inside, never a binary float) or short text."""
+
+    default_error_messages = {**_MESSAGES, "invalid": "应为对象|must be an object"}  # noqa: RUF012
+    _most, _longest = 40, 200
+    _name = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+
+    def __init__(self, **kwargs: Any) -> None:
+        plain = {"anyOf": [{"type": "number"}, {"type": "string", "maxLength": self._longest}]}
+        documented = {
+            "minProperties": 1,
+            "maxProperties": self._most,
+            "propertyNames": {"pattern": f"^{self._name.pattern}$"},
+            "additionalProperties": plain,
+        }
+        super().__init__(metadata={**documented, **kwargs.pop("metadata", {})}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not isinstance(value, dict) or not 1 <= len(value) <= self._most:
+            raise ValidationError(f"应为 1–{self._most} 项数据的对象|must be an object of 1 to {self._most} facts")
+        return {name: self._fact(name, fact) for name, fact in value.items()}
+
+    def _fact(self, name: str, fact: Any) -> int | str:
+        if not self._name.fullmatch(name):
+            raise ValidationError("数据项名称应为小写字母、数字与下划线|names are lower-case letters, digits and _")
+        if isinstance(fact, Decimal):
+            fact = int(fact) if fact == fact.to_integral_value() else f"{fact:f}"
+        number = isinstance(fact, int) and not isinstance(fact, bool) and abs(fact) <= LARGEST_INTEGER
+        if not number and not (isinstance(fact, str) and len(fact) <= self._longest and not unusable(fact)):
+            longest = self._longest
+            raise ValidationError(f"{name} 应为数字或不超过 {longest} 字的文本|{name} must be a number or a short text")
+        return int(fact) if number else str(fact)
+
+
 class Items(fields.List[Any]):
     """A list of bounded length."""
 

@@ -14,10 +14,13 @@ from app.programs.actions import (
 from app.programs.joining import Pass, decide, join, leave, reorder
 from app.programs.models import KINDS, Membership, OrgUnit, Program, Terms
 from app.programs.queries import (
+    Known,
     Place,
     by_code,
     find,
     find_org_unit,
+    known,
+    known_by_id,
     listed,
     member_count,
     membership,
@@ -35,6 +38,7 @@ from app.programs.terms import in_force as terms_in_force
 __all__ = [
     "KINDS",
     "Created",
+    "Known",
     "Membership",
     "OrgUnit",
     "Pass",
@@ -54,6 +58,8 @@ __all__ = [
     "find_org_unit",
     "invite",
     "join",
+    "known",
+    "known_by_id",
     "leave",
     "listed",
     "member_count",

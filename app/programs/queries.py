@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 
 from app.db import connection, read, session
 from app.errors import NOT_FOUND
+from app.memo import remember
 from app.programs.models import Membership, OrgUnit, Program
 
 
@@ -33,6 +34,38 @@ def by_code(code: str) -> Program:
     if found is None:
         raise NOT_FOUND(program=code)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a hot path needs of a program."""
+
+    id: int
+    code: str
+    kind: str
+    name: str
+    name_en: str
+    state: str
+
+
+_KNOWN = "select id, code, kind, name, name_en, state from programs where {} = %(key)s"
+
+
+def known(code: str) -> Known:
+    """The program of this code as a hot path needs it, remembered for a moment. Raises NOT_FOUND."""
+    return remember(("program", code), lambda: _known("code", code))
+
+
+def known_by_id(program_id: int) -> Known:
+    """The same by id. Raises NOT_FOUND."""
+    return remember(("program", program_id), lambda: _known("id", program_id))
+
+
+def _known(column: str, key: str | int) -> Known:
+    rows = read(_KNOWN.format(column), {"key": key})
+    if not rows:
+        raise NOT_FOUND(program=str(key))
+    return Known(**rows[0]._asdict())
 
 
 def listed(*, after: int | None, limit: int) -> list[Program]:

@@ -16,7 +16,7 @@ from app.sources.actions import (
     verify,
 )
 from app.sources.models import AccountBinding, Nonce, PartnerKey, Source
-from app.sources.queries import freshness, holder_of, holders_of
+from app.sources.queries import accounts_of, freshness, holder_of, holders_of, id_of, partners
 
 __all__ = [
     "ACCOUNT_TAKEN",
@@ -29,11 +29,14 @@ __all__ = [
     "Nonce",
     "PartnerKey",
     "Source",
+    "accounts_of",
     "bind_account",
     "freshness",
     "holder_of",
     "holders_of",
+    "id_of",
     "issue_key",
+    "partners",
     "purge_nonces",
     "register",
     "revoke_key",

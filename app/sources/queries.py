@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from app.db import connection
+from app.db import connection, read
+from app.errors import NOT_FOUND
+from app.memo import remember
 from app.sources.actions import account_hash
 from app.sources.models import AccountBinding
 
@@ -35,6 +37,38 @@ def holders_of(source_id: int, accounts: Iterable[tuple[str, datetime]]) -> dict
 def holder_of(source_id: int, account: str, when: datetime) -> int | None:
     """Who held one account at a moment."""
     return holders_of(source_id, [(account, when)])[account, when]
+
+
+def id_of(program_id: int, code: str) -> int:
+    """The id of a program's source by its code, remembered for a moment. Raises NOT_FOUND."""
+    found = remember(("source id", program_id, code), lambda: _id_of(program_id, code))
+    if found is None:
+        raise NOT_FOUND(source=code)
+    return found
+
+
+def _id_of(program_id: int, code: str) -> int | None:
+    rows = read("select id from sources where program_id = %(p)s and code = %(c)s", {"p": program_id, "c": code})
+    return int(rows[0].id) if rows else None
+
+
+def partners(program_id: int) -> list[Any]:
+    """The active partners of a program, where a person may bind an account: code and name."""
+    query = (
+        "select id, code, name from sources where program_id = %(program)s and kind = 'partner' and state = 'active'"
+        " order by code"
+    )
+    return read(query, {"program": program_id})
+
+
+def accounts_of(person_id: int) -> list[Any]:
+    """The accounts at partners that a person has bound now, oldest first."""
+    query = """
+        select b.id, b.hint, b.bound_at, s.code as partner, s.name as partner_name, p.code as program
+        from account_bindings b join sources s on s.id = b.source_id join programs p on p.id = s.program_id
+        where b.person_id = %(person)s and b.unbound_at is null order by b.id
+    """
+    return read(query, {"person": person_id})
 
 
 _FRESHNESS = text(
