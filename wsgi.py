@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import demo.cli
 import edge
 import ingestion.files.cli
+import ingestion.partners
 import jobs.cli
 import miniprogram_api
 import ops
@@ -48,5 +49,6 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     methodologies_cli.register(app)
     operators_cli.register(app, make_scenarios=from_templates.offer_all, copy_scenarios=from_templates.drafts_of)
     miniprogram_api.register(app, settings)
+    ingestion.partners.register(app)
     edge.complete(app)
     return app

@@ -32,11 +32,9 @@ CONTENT_CONFLICT = declare(
 
 
 def take(act: Act, *, at: datetime) -> Taken:
-    """Take one act. Raises the Refusal that a batch would answer: see :func:`take_many`."""
-    taken = take_many([act], at=at)[0]
-    if taken.refusal is not None:
-        raise taken.refusal
-    return taken
+    """Take one act: a batch of one. A refusal is in the answer; the edge raises it after its commit, so that what the
+    refusal keeps (a conflict for review) is kept."""
+    return take_many([act], at=at)[0]
 
 
 def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:

@@ -92,7 +92,10 @@ def _again(record: Any, by: str, at: datetime) -> Taken:
     act.reference = f"{record.reference}#restored"
     act.supersedes_id = record.id
     _audit(record, "restore", by, at, None)
-    return take(act, at=at)
+    taken = take(act, at=at)
+    if taken.refusal is not None:
+        raise taken.refusal
+    return taken
 
 
 def _locked(record_id: int, state: str) -> Any:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from app import vault
-from app.db import connection, session
+from app.db import connection, read, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.vehicles.models import Vehicle, VehicleBinding
 
@@ -68,6 +68,15 @@ def unbind(*, binding_id: int, person_id: int, at: datetime) -> None:
     session().execute(update(VehicleBinding).where(*mine, VehicleBinding.unbound_at.is_(None)).values(unbound_at=at))
 
 
+def bound(*, binding_id: int, person_id: int) -> int:
+    """The vehicle of one of a person's bindings, of now or then. Raises NOT_FOUND for somebody else's."""
+    query = "select vehicle_id from vehicle_bindings where id = %(id)s and person_id = %(person)s"
+    rows = read(query, {"id": binding_id, "person": person_id})
+    if not rows:
+        raise NOT_FOUND(vehicle=str(binding_id))
+    return int(rows[0].vehicle_id)
+
+
 def start_mileage(*, vehicle_id: int, since: datetime) -> None:
     """From now on this vehicle earns by its mileage; its charging is evidence only (methodologies.md 7)."""
     connection().execute(
@@ -82,4 +91,15 @@ def of_person(person_id: int) -> list[tuple[VehicleBinding, Vehicle]]:
     return [(row[0], row[1]) for row in session().execute(query.order_by(VehicleBinding.id))]
 
 
-__all__ = ["VEHICLE_TAKEN", "Vehicle", "VehicleBinding", "bind", "of_person", "register", "start_mileage", "unbind"]
+__all__ = [
+    "FUELS",
+    "VEHICLE_TAKEN",
+    "Vehicle",
+    "VehicleBinding",
+    "bind",
+    "bound",
+    "of_person",
+    "register",
+    "start_mileage",
+    "unbind",
+]
