@@ -58,7 +58,9 @@ NUL = ("nul_character", "单元格含有非法字符。", "A cell holds a forbid
 
 
 def file_hash(path: Path) -> bytes:
-    """SHA-256 of a file, by which the same file is recognised under another name."""
+    """SHA-256 of a file, by which the same file is recognised under another name. Raises FILE_UNREADABLE."""
+    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+        raise FILE_UNREADABLE(file=path.name)
     digest = hashlib.sha256()
     with path.open("rb") as content:
         while chunk := content.read(1 << 20):
@@ -69,8 +71,6 @@ def file_hash(path: Path) -> bytes:
 @contextmanager
 def rows_of(path: Path, columns: frozenset[str]) -> Iterator[Iterator[Row]]:
     """The rows of a file, the header checked against the wanted columns. Raises FILE_UNREADABLE, COLUMNS_WRONG."""
-    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
-        raise FILE_UNREADABLE(file=path.name)
     with path.open("rb") as head:
         start = head.read(4)
     if start[:2] == b"PK":

@@ -1,0 +1,179 @@
+"""One act, one claim: overlaps collapse, mileage goes before charging, one person in several programs is paid once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app import programs, records
+from app.db import connection, session, transaction
+from app.programs.models import Program
+from tests import world
+from tests.world import AT, World
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def city(db_session: Any) -> World:
+    with transaction():
+        return world.build()
+
+
+def states(world_: World) -> dict[str, str]:
+    rows = connection().execute(
+        text("select reference, state from records where program_id = :p order by id"), {"p": world_.program_id}
+    )
+    return {row.reference: row.state for row in rows}
+
+
+def grams(program_id: int) -> int:
+    query = text("select coalesce(sum(balance), 0) from accounts where kind = 'saved' and program_id = :p")
+    return int(connection().execute(query, {"p": program_id}).scalar_one())
+
+
+def take(*acts: records.Act) -> list[records.Taken]:
+    with transaction():
+        return records.take_many(list(acts), at=AT)
+
+
+def test_the_same_trip_from_operator_and_rider_counts_once_whichever_comes_first(city: World) -> None:
+    declared = world.act(city, city.people[0], "bus-ride", kind="citizen", reference="mine")
+    pushed = world.act(city, city.people[0], "bus-ride", kind="partner", reference="operator")
+    take(declared)
+    take(pushed)
+    assert states(city) == {"mine": "duplicate", "operator": "counted"}
+    other = [
+        world.act(city, city.people[1], "bus-ride", kind=kind, reference=f"{kind}-2") for kind in ("partner", "citizen")
+    ]
+    take(*other)
+    assert states(city)["partner-2"] == "counted"
+    assert states(city)["citizen-2"] == "duplicate"
+    per_person = (
+        connection()
+        .execute(
+            text("select count(distinct balance), max(balance) from accounts where kind = 'saved' and balance > 0")
+        )
+        .one()
+    )
+    assert per_person[0] == 1
+
+
+def test_at_equal_tier_the_first_counts(city: World) -> None:
+    first = world.act(city, city.people[0], reference="first")
+    second = world.act(city, city.people[0], "bus-ride", reference="second", occurred_at=first.until - HOUR / 4)
+    second.ended_at = second.occurred_at + HOUR / 2
+    take(first)
+    answers = take(second)
+    assert answers[0].state == "duplicate"
+    assert answers[0].reason is not None
+    assert answers[0].reason.code == "same_act"
+
+
+def test_trips_that_touch_do_not_exclude_each_other(city: World) -> None:
+    first = world.act(city, city.people[0], reference="first")
+    second = world.act(city, city.people[0], "bus-ride", reference="second", occurred_at=first.until)
+    second.ended_at = first.until + HOUR / 4
+    take(first, second)
+    assert set(states(city).values()) == {"counted"}
+
+
+def test_daily_totals_never_exclude_trips(city: World) -> None:
+    day = AT - timedelta(days=1)
+    steps = world.act(
+        city, city.people[0], "walking", kind="device", facts={"steps": "7000"}, occurred_at=day, ended_at=day + HOUR
+    )
+    ride = world.act(city, city.people[0], occurred_at=day, ended_at=day + HOUR / 2)
+    take(steps, ride)
+    assert set(states(city).values()) == {"counted"}
+    again = world.act(
+        city, city.people[0], "walking", kind="partner", facts={"steps": "9000"}, occurred_at=day, ended_at=day + HOUR
+    )
+    if "partner" in _kinds(city, "walking"):
+        take(again)
+        assert list(states(city).values()).count("counted") == 2
+
+
+def _kinds(city: World, scenario: str) -> Any:
+    query = text("select source_kinds from scenarios where program_id = :p and code = :c")
+    return connection().execute(query, {"p": city.program_id, "c": scenario}).scalar_one()
+
+
+def test_charging_and_mileage_of_one_vehicle_never_add_up(city: World) -> None:
+    with transaction():
+        car = world.car(city.people[0])
+    day = AT - timedelta(days=2)
+    charge = world.act(
+        city, city.people[0], "ev-charging", facts={"energy_kwh": "20"}, subject=car, reference="charge",
+        occurred_at=day + HOUR, ended_at=day + 2 * HOUR,
+    )  # fmt: skip
+    take(charge)
+    mileage = world.act(
+        city, city.people[0], "nev-mileage", facts={"distance_km": "30"}, subject=car, reference="mileage",
+        occurred_at=day, ended_at=day + 23 * HOUR,
+    )  # fmt: skip
+    take(mileage)
+    assert states(city) == {"charge": "duplicate", "mileage": "counted"}
+    late = world.act(
+        city, city.people[0], "ev-charging", facts={"energy_kwh": "5"}, subject=car, reference="late",
+        occurred_at=day + 5 * HOUR, ended_at=day + 6 * HOUR,
+    )  # fmt: skip
+    assert take(late)[0].state == "duplicate"
+    assert grams(city.program_id) == 3841650
+
+
+def test_while_a_mileage_source_is_active_charging_is_evidence_only(city: World) -> None:
+    with transaction():
+        car = world.car(city.people[0], mileage=True)
+    charge = world.act(city, city.people[0], "ev-charging", facts={"energy_kwh": "20"}, subject=car)
+    answer = take(charge)[0]
+    assert (answer.state, answer.reason and answer.reason.code) == ("duplicate", "mileage_counts")
+
+
+def test_a_charge_without_a_vehicle_by_somebody_who_has_one_does_not_count(city: World) -> None:
+    with transaction():
+        world.car(city.people[0])
+    answer = take(world.act(city, city.people[0], "ev-charging", facts={"energy_kwh": "20"}))[0]
+    assert (answer.state, answer.reason and answer.reason.code) == ("duplicate", "vehicle_unknown")
+
+
+def test_a_vehicle_of_somebody_else_is_refused(city: World) -> None:
+    with transaction():
+        car = world.car(city.people[1])
+    act = world.act(city, city.people[0], "nev-mileage", facts={"distance_km": "30"}, subject=car)
+    answer = take(act)[0]
+    assert answer.refusal is not None
+    assert answer.refusal.code == "not_your_vehicle"
+
+
+def test_one_person_in_three_programs_is_paid_once_by_the_first_in_their_order(city: World) -> None:
+    with transaction():
+        others = [world.build(template=template, people=0) for template in ("community", "city")]
+    with transaction():
+        person = city.people[0]
+        for other in others:
+            world.join(session().get_one(Program, other.program_id), person_id=person)
+        programs.reorder(person_id=person, codes=[others[1].code, others[0].code, city.code])
+    answer = take(world.act(city, person))[0]
+    assert answer.state == "mirrored"
+    assert answer.paid_in == others[1].program_id
+    assert states(others[1]) == {next(iter(states(city))): "counted"}
+    assert set(states(city).values()) == {"mirrored"}
+    assert [grams(one.program_id) for one in (city, *others)] == [0, 0, 1032560]
+    paid = connection().execute(text("select count(*), sum(credits) from awards where person_id = :p"), {"p": person})
+    assert tuple(paid.one()) == (1, 103)
+
+
+def test_reversing_the_paying_record_takes_its_showings_along(city: World) -> None:
+    with transaction():
+        other = world.build(template="city", people=0)
+    with transaction():
+        world.join(session().get_one(Program, other.program_id), person_id=city.people[0])
+    take(world.act(city, city.people[0]))
+    paying = connection().execute(text("select id from records where state = 'counted'")).scalar_one()
+    with transaction():
+        records.reverse(record_id=paying, code="fraud", words="x", by="operator:ops", at=AT)
+    assert set(states(city).values()) | set(states(other).values()) == {"reversed"}
