@@ -165,18 +165,18 @@ def put_my_programs(login: Login, body: dict[str, Any]) -> Response:
 
 
 def _my_programs(person_id: int) -> dict[str, Any]:
+    return {"items": [program_line(row) for row in programs.memberships_shown(person_id)]}
+
+
+def program_line(row: Any) -> dict[str, Any]:
+    """One of my programs, as here and on the home page."""
     return {
-        "items": [
-            {
-                "code": row.code,
-                "name": either(row.name, row.name_en),
-                "kind": row.kind,
-                "state": row.state,
-                "org_unit": None if row.unit is None else either(row.unit, row.unit_en),
-                "joined_at": when_or_none(row.joined_at),
-            }
-            for row in programs.memberships_shown(person_id)
-        ]
+        "code": row.code,
+        "name": either(row.name, row.name_en),
+        "kind": row.kind,
+        "state": row.state,
+        "org_unit": None if row.unit is None else either(row.unit, row.unit_en),
+        "joined_at": when_or_none(row.joined_at),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from app.clock import SHANGHAI
 from edge.language import language
@@ -20,3 +21,24 @@ def when_or_none(at: datetime | None) -> str | None:
 def either(zh: str, en: str) -> str:
     """The half of a bilingual text that the reader asked for; Chinese where there is no English."""
     return en if language() == "en" and en else zh
+
+
+def translated(node: Any) -> Any:
+    """An answer of the domain that carries both languages, in the reader's: ``{zh, en}`` becomes one text (``text``
+    beside other fields), and ``name_en`` gives way to ``name``."""
+    if isinstance(node, list):
+        return [translated(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if set(node) == {"zh", "en"}:
+        return either(node["zh"], node["en"])
+    found = {}
+    for key, value in node.items():
+        if key.endswith("_en") and key[:-3] in node:
+            continue
+        if f"{key}_en" in node:
+            value = either(value, node[f"{key}_en"])
+        found[key] = translated(value)
+    if {"zh", "en"} <= set(node):
+        found["text"] = either(found.pop("zh"), found.pop("en"))
+    return found

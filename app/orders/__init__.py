@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +15,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from app import funding, ledger, mall, redemptions
-from app.db import connection, session
+from app.db import connection, read, session
 from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, Kind, declare
 from app.funding.spending import worth_fen
 from app.mall.models import Item
-from app.merchants.models import Merchant
 from app.orders.models import ItemPurchase, Order
 from app.units import CREDITS
 
@@ -153,23 +153,37 @@ def _standing(person_id: int, client_ref: str) -> Order | None:
     ).first()  # fmt: skip
 
 
-def of_person(person_id: int, *, before: int | None, limit: int) -> list[tuple[Order, Item, Merchant]]:
-    """A person's orders, newest first, below the cursor."""
-    query = (
-        select(Order, Item, Merchant)
-        .join(Item, Item.id == Order.item_id)
-        .join(Merchant, Merchant.id == Item.merchant_id)
-        .where(Order.person_id == person_id)
-        .order_by(Order.id.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        query = query.where(Order.id < before)
-    return [(row[0], row[1], row[2]) for row in session().execute(query)]
+_LINES = """
+    select o.id, o.state, o.quantity, o.credits, o.placed_at, o.fulfilled_at, o.item_id, p.code as program,
+           i.code as item, i.name, i.name_en, i.picture, m.name as merchant, m.name_en as merchant_en
+    from orders o join items i on i.id = o.item_id join merchants m on m.id = i.merchant_id
+    join programs p on p.id = o.program_id
+    where o.person_id = %(person)s
+"""
+
+
+def of_person(person_id: int, *, before: int | None, limit: int) -> list[Any]:
+    """A person's orders with item and merchant, newest first, below the cursor."""
+    values = {"person": person_id, "before": before or 2**63 - 1, "limit": limit}
+    return read(_LINES + " and o.id < %(before)s order by o.id desc limit %(limit)s", values)
+
+
+def line(order_id: int, person_id: int) -> Any:
+    """One of a person's orders as in the list. Raises NOT_FOUND for somebody else's."""
+    rows = read(_LINES + " and o.id = %(order)s", {"person": person_id, "order": order_id})
+    if not rows:
+        raise NOT_FOUND(order=str(order_id))
+    return rows[0]
+
+
+def of_transfers(person_id: int, transfer_ids: Sequence[int]) -> dict[int, int]:
+    """The orders that a person paid with these transfers, by transfer."""
+    query = "select transfer_id, id from orders where person_id = %(person)s and transfer_id = any (%(ids)s::bigint[])"
+    return {row.transfer_id: row.id for row in read(query, {"person": person_id, "ids": list(transfer_ids)})}
 
 
 def _body_hash(**body: Any) -> bytes:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
 
 
-__all__ = ["PERSON_LIMIT", "PRICE_CHANGED", "Order", "Placed", "of_person", "place"]
+__all__ = ["PERSON_LIMIT", "PRICE_CHANGED", "Order", "Placed", "line", "of_person", "of_transfers", "place"]

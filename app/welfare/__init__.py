@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select, update
 
 from app import funding, ledger
-from app.db import connection, session
+from app.db import connection, read, session
 from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, Kind, declare
 from app.funding.models import Budget
 from app.funding.spending import worth_fen
@@ -123,6 +124,51 @@ def projects(program_id: int) -> list[WelfareProject]:
     return list(session().scalars(query))
 
 
+_SHOWN = """
+    select w.id, w.code, w.name, w.name_en, w.text_zh, w.text_en, w.target_credits, w.given_credits, w.state,
+           coalesce(a.balance, 0) as owed_fen, (select count(*) from gifts g where g.project_id = w.id) as gifts
+    from welfare_projects w join accounts a on a.id = w.money_account_id
+    where w.program_id = %(program)s order by w.code
+"""
+
+
+def projects_shown(program_id: int) -> list[Any]:
+    """A program's projects by code, with what was given and what sponsors owe them for it (fen, from the ledger)."""
+    return read(_SHOWN, {"program": program_id})
+
+
+_GIFTS = """
+    select g.id, g.credits, g.fen, g.certificate_no, g.given_at, g.project_id, w.name, w.name_en, p.code as program
+    from gifts g join welfare_projects w on w.id = g.project_id join programs p on p.id = g.program_id
+    where g.person_id = %(person)s
+"""
+
+
+def gifts_of(person_id: int, *, before: int | None, limit: int) -> list[Any]:
+    """A person's gifts, newest first, below the cursor."""
+    values = {"person": person_id, "before": before or 2**63 - 1, "limit": limit}
+    return read(_GIFTS + " and g.id < %(before)s order by g.id desc limit %(limit)s", values)
+
+
+def gift(gift_id: int, person_id: int) -> Any:
+    """One of a person's gifts as in the list."""
+    return read(_GIFTS + " and g.id = %(gift)s", {"person": person_id, "gift": gift_id})[0]
+
+
+def gifts_of_transfers(person_id: int, transfer_ids: Sequence[int]) -> dict[int, int]:
+    """The gifts that a person made with these transfers, by transfer."""
+    query = "select transfer_id, id from gifts where person_id = %(person)s and transfer_id = any (%(ids)s::bigint[])"
+    return {row.transfer_id: row.id for row in read(query, {"person": person_id, "ids": list(transfer_ids)})}
+
+
+def program_of(project_id: int) -> int:
+    """The program of a project. Raises NOT_FOUND."""
+    rows = read("select program_id from welfare_projects where id = %(id)s", {"id": project_id})
+    if not rows:
+        raise NOT_FOUND(project=str(project_id))
+    return int(rows[0].program_id)
+
+
 def certificate(certificate_no: str) -> tuple[Gift, WelfareProject] | None:
     """A gift by its certificate number: anybody may check it; it names no person."""
     query = select(Gift, WelfareProject).join(WelfareProject, WelfareProject.id == Gift.project_id)
@@ -130,4 +176,18 @@ def certificate(certificate_no: str) -> tuple[Gift, WelfareProject] | None:
     return None if found is None else (found[0], found[1])
 
 
-__all__ = ["PROJECT_CLOSED", "Gift", "Given", "WelfareProject", "certificate", "give", "open_project", "projects"]
+__all__ = [
+    "PROJECT_CLOSED",
+    "Gift",
+    "Given",
+    "WelfareProject",
+    "certificate",
+    "gift",
+    "gifts_of",
+    "gifts_of_transfers",
+    "give",
+    "open_project",
+    "program_of",
+    "projects",
+    "projects_shown",
+]

@@ -1,0 +1,67 @@
+"""A statement: the entries of one guarded account, newest first, each with the balance after it and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.db import read
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry. ``seq`` counts the account's entries from 1 and is the cursor; ``amount`` is signed."""
+
+    seq: int
+    amount: int
+    balance_after: int
+    reason: str
+    source_ref: str
+    transfer_id: int
+    reverses: int | None
+    posted_at: datetime
+    memo: Mapping[str, Any]
+
+
+_LINES = """
+    select e.account_seq as seq, e.amount, e.balance_after, t.reason, t.source_ref, t.id as transfer_id, t.reverses,
+           t.posted_at, t.memo
+    from entries e join transfers t on t.id = e.transfer_id
+    where e.account_id = %(account)s and e.account_seq < %(before)s
+    order by e.account_seq desc limit %(limit)s
+"""
+
+
+def statement(account_id: int, *, before: int | None = None, limit: int = 20) -> list[Line]:
+    """Lines of a guarded account, newest first, below the cursor ``before`` (a ``seq``)."""
+    rows = read(_LINES, {"account": account_id, "before": before or 2**63 - 1, "limit": limit})
+    return [Line(**row._asdict()) for row in rows]
+
+
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "award.record": ("绿色行为获得", "Earned by a green act"),
+    "award.reverse": ("记录被更正，积分收回", "Taken back: the record was corrected"),
+    "debt.advance": ("更正前预支", "Advanced before a correction"),
+    "debt.book": ("更正后待补积分", "Owed after a correction"),
+    "debt.repay": ("补足此前欠的积分", "Paid what was owed"),
+    "order": ("兑换商品", "Spent on an order"),
+    "order.refund": ("订单退回", "Order refunded"),
+    "gift": ("捐赠公益项目", "Given to a welfare project"),
+    "expire": ("积分到期", "Expired"),
+}
+_BOOST, _AWARD = "award.boost.", "award."
+
+
+def words(reason: str) -> tuple[str, str]:
+    """Why an entry was made, in plain Chinese and English; a rule's own name where it has one."""
+    if reason in _WORDS:
+        return _WORDS[reason]
+    if reason.startswith(_BOOST):
+        name = reason.removeprefix(_BOOST)
+        return f"额外奖励：{name}", f"Bonus: {name}"
+    if reason.startswith(_AWARD):
+        name = reason.removeprefix(_AWARD)
+        return f"奖励：{name}", f"Award: {name}"
+    return reason, reason
