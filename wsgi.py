@@ -6,6 +6,7 @@ from apiflask import APIFlask
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import commands
 import demo.cli
 import edge
 import ingestion.files.cli
@@ -44,6 +45,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     edge.prepare(app)
     ops.register(app)
     jobs.cli.register(app)
+    commands.register(app)
     demo.cli.register(app)
     ingestion.files.cli.register(app)
     methodologies_cli.register(app)

@@ -1,0 +1,19 @@
+"""The edge for operators on the command line: ``flask approvals|funding|records|boards|sources|merchants|mall …``.
+
+Exit 0 done, 1 refused or something found, 2 wrong usage. Whoever acts is named with ``--as``; what moves credits or
+money by hand is only asked for here, and runs when a second operator approves it (``flask approvals approve``).
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from commands import approvals, boards, funding, mall, merchants, records, sources
+
+GROUPS = (approvals.group, boards.group, funding.group, mall.group, merchants.group, records.group, sources.group)
+
+
+def register(app: Flask) -> None:
+    """Add the commands."""
+    for group in GROUPS:
+        app.cli.add_command(group)
