@@ -10,6 +10,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import text
 
 from app.db import connection
+from jobs.proofs import cli as proofs_cli
 from jobs.relay import relay_once
 from jobs.rescue import rescue_stalled
 
@@ -18,6 +19,7 @@ def register(app: Flask) -> None:
     """Put the commands of this edge on the application."""
     app.cli.add_command(worker)
     app.cli.add_command(jobs)
+    proofs_cli.register(app)
 
 
 @click.command()

@@ -1,0 +1,114 @@
+-- Stock, orders, codes, what merchants are owed, welfare.
+
+-- STK-1 light: Stock counters are not negative and sum to the total.
+select id as item_id, total, available, reserved, sold from items
+where least(available, reserved, sold) < 0 or total <> available + reserved + sold;
+
+-- STK-2: Stock counters equal the orders.
+select i.id as item_id, i.sold, o.sold as ordered, i.reserved from items i
+left join (select item_id, sum(quantity) as sold from orders where state in ('paid', 'fulfilled') group by item_id) o
+  on o.item_id = i.id
+where i.sold <> coalesce(o.sold, 0) or i.reserved <> 0;
+
+-- STK-3 light: Nobody holds more pieces of an item than one person may, and the count equals the orders.
+select coalesce(p.item_id, o.item_id) as item_id, coalesce(p.person_id, o.person_id) as person_id, p.pieces, o.ordered,
+       p.most
+from item_purchases p
+full join (select item_id, person_id, sum(quantity) as ordered from orders
+           where state in ('paid', 'fulfilled') group by item_id, person_id) o
+  on o.item_id = p.item_id and o.person_id = p.person_id
+where coalesce(p.pieces, 0) <> coalesce(o.ordered, 0) or p.pieces > p.most;
+
+-- STK-5: A paid order took exactly its credits from its person's wallet, and nothing of it was given back.
+select o.id as order_id, o.state, o.credits, e.amount
+from orders o join wallets w on w.id = o.wallet_id
+left join transfers t on t.id = o.transfer_id
+left join entries e on e.transfer_id = t.id and e.account_id = w.credits_account_id
+left join transfers r on r.reverses = t.id
+where w.person_id <> o.person_id or w.program_id <> o.program_id or e.amount is distinct from -o.credits
+   or (o.state in ('paid', 'fulfilled')) <> (r.id is null);
+
+-- STK-6: An order has one code per piece, and the codes' credits and lots are those that the order spent.
+with codes_of as (
+  select c.order_id, count(distinct c.id) as codes, sum(f.credits) as credits
+  from codes c left join code_fundings f on f.code_id = c.id group by c.order_id
+), spent as (
+  select o.id as order_id, u.lot_id, sum(u.amount) as credits from orders o
+  join lot_uses u on u.transfer_id = o.transfer_id group by o.id, u.lot_id
+), behind as (
+  select c.order_id, f.lot_id, sum(f.credits) as credits from codes c join code_fundings f on f.code_id = c.id
+  group by c.order_id, f.lot_id
+)
+select o.id as order_id, 'codes' as what, o.quantity as expected, c.codes as found from orders o
+left join codes_of c on c.order_id = o.id where c.codes is distinct from o.quantity or c.credits is distinct from o.credits
+union all
+select coalesce(s.order_id, b.order_id), 'lots', s.credits, b.credits from spent s
+full join behind b on b.order_id = s.order_id and b.lot_id = s.lot_id where s.credits is distinct from b.credits;
+
+-- COD-1 light: A code has one live redemption exactly when it is redeemed.
+select c.id as code_id, c.state, count(r.id) as live from codes c
+left join redemptions r on r.code_id = c.id and r.undone_at is null
+group by c.id having count(r.id) > 1 or (c.state = 'redeemed') <> (count(r.id) = 1);
+
+-- COD-2 light: No refunded or cancelled order has a live redemption; a fulfilled one has no open code.
+select o.id as order_id, o.state, c.id as code_id from orders o join codes c on c.order_id = o.id
+left join redemptions r on r.code_id = c.id and r.undone_at is null
+where (o.state in ('refunded', 'cancelled') and (r.id is not null or c.state = 'issued'));
+
+-- COD-3: Redeemed in a shop of the code's merchant, inside its validity, by staff active there then, never by its owner.
+select r.id as redemption_id, r.code_id from redemptions r join codes c on c.id = r.code_id
+join shops s on s.id = r.shop_id
+where r.program_id <> c.program_id or s.program_id <> c.program_id or s.merchant_id <> c.merchant_id
+   or r.merchant_id <> c.merchant_id or r.redeemed_at < c.valid_from or r.redeemed_at >= c.valid_until
+   or r.staff_person_id = c.person_id
+   or not exists (
+     select from staff f where f.shop_id = r.shop_id and f.person_id = r.staff_person_id
+       and r.redeemed_at >= f.active_from and r.redeemed_at < coalesce(f.active_until, 'infinity'));
+
+-- COD-4: A code's characters are unique, and one scan of a clerk has one result.
+select 'code' as what, encode(code_hash, 'hex') as key from codes group by code_hash having count(*) > 1
+union all
+select 'scan', staff_person_id || ' ' || scan_id from redemptions group by staff_person_id, scan_id having count(*) > 1;
+
+-- COD-5: What a code draws from its sponsors is the frozen settlement price, never more than the credits are worth.
+select c.id as code_id, c.settlement_fen, sum(f.draw_fen) as drawn from codes c
+left join code_fundings f on f.code_id = c.id group by c.id
+having coalesce(sum(f.draw_fen), 0) <> c.settlement_fen or bool_or(f.draw_fen * 1000 > f.credits * f.price_fen);
+
+-- OWE-1 light: What a merchant's account received for redemptions is the sum of its live redemptions.
+with booked as (
+  select e.account_id, sum(e.amount) as fen from entries e join transfers t on t.id = e.transfer_id
+  where t.reason in ('redeem', 'redeem.undo') group by e.account_id
+), owed as (
+  select merchant_id, sum(owed_fen) as fen from redemptions where undone_at is null group by merchant_id
+)
+select m.id as merchant_id, o.fen as owed, b.fen as booked from merchants m
+left join owed o on o.merchant_id = m.id left join booked b on b.account_id = m.payable_account_id
+where coalesce(o.fen, 0) <> coalesce(b.fen, 0);
+
+-- OWE-2: Each redemption's transfer pays its merchant exactly what it says, and each undone one was negated.
+select r.id as redemption_id, r.owed_fen, sum(e.amount) as paid
+from redemptions r join merchants m on m.id = r.merchant_id
+left join entries e on e.transfer_id = r.transfer_id and e.account_id = m.payable_account_id
+left join transfers u on u.id = r.undo_transfer_id
+group by r.id, u.id
+having coalesce(sum(e.amount), 0) <> r.owed_fen or (r.undone_at is null) <> (r.undo_transfer_id is null)
+    or (r.undone_at is not null and u.reverses is distinct from r.transfer_id);
+
+-- WEL-1: Welfare projects hold what their gifts say, in credits and in fen, and each gift was spent from its giver.
+select w.id as project_id, null::bigint as gift_id, w.given_credits as said, g.credits as found from welfare_projects w
+left join (select project_id, sum(credits) as credits from gifts group by project_id) g on g.project_id = w.id
+where w.given_credits <> coalesce(g.credits, 0)
+union all
+select w.id, null, coalesce(sum(g.fen), 0),
+       coalesce((select sum(e.amount) from entries e join transfers t on t.id = e.transfer_id
+                 where e.account_id = w.money_account_id and t.reason = 'gift.pay'), 0)
+from welfare_projects w left join gifts g on g.project_id = w.id group by w.id
+having coalesce(sum(g.fen), 0)
+    <> coalesce((select sum(e.amount) from entries e join transfers t on t.id = e.transfer_id
+                 where e.account_id = w.money_account_id and t.reason = 'gift.pay'), 0)
+union all
+select g.project_id, g.id, g.credits, -e.amount from gifts g
+join wallets k on k.person_id = g.person_id and k.program_id = g.program_id
+left join entries e on e.transfer_id = g.transfer_id and e.account_id = k.credits_account_id
+where e.amount is distinct from -g.credits;

@@ -1,0 +1,169 @@
+"""Books with everything in them: paid, pending, carried, spent, redeemed, undone, given, reversed, shown elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from app import approvals, funding, leaderboards, orders, programs, records, redemptions, scenarios, welfare
+from app.clock import business_day
+from app.db import session, transaction
+from app.funding.models import Budget
+from app.records import reviews
+from jobs.relay import relay_once
+from tests import given, world
+from tests.world import AT, World
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Books:
+    """A world after a busy day, and some of what happened in it."""
+
+    world: World
+    clerk: int
+    orders: list[int]
+    redemption_id: int
+
+
+def busy(*, people: int = 6) -> Books:
+    """Live through a day. Commits as it goes."""
+    with transaction():
+        here = world.build(people=people, deposit_fen=6_000)  # covers 3,000 credits
+        clerk = here.people[-1]
+        world.clerk(here, clerk)
+        for person in here.people[:4]:
+            world.rich(here, person, 350)
+    counted = [_take(here, person, f"ride-{person}") for person in here.people[:4]]
+    placed = [_order(here, person, quantity) for person, quantity in zip(here.people, (1, 2), strict=False)]
+    codes = [code for order in placed for code in order.code_ids]
+    first = _redeem(here, clerk, codes[0], here.people[0], "scan-1")
+    with transaction():
+        redemptions.undo(redemption_id=first, shop_id=here.shop_id, staff_person_id=clerk, at=AT + HOUR / 12)
+    again = _redeem(here, clerk, codes[0], here.people[0], "scan-2")
+    with transaction():
+        welfare.give(
+            person_id=here.people[2],
+            program_id=here.program_id,
+            project_id=here.project_id,
+            credits=333,
+            client_ref="gift-1",
+            at=AT,
+        )
+    _reverse_spent(here)
+    with transaction():
+        reviews.reverse(record_id=counted[1].record_id or 0, code="error", words="", by="operator:ops", at=AT + HOUR)
+    _mirrored(here)
+    _wait_for_money(here)
+    _approved(here)
+    _boards(here)
+    return Books(here, clerk, [order.order.id for order in placed], again)
+
+
+def _take(here: World, person: int, reference: str) -> Any:
+    with transaction():
+        return world.take(here, person, reference=reference)
+
+
+def _order(here: World, person: int, quantity: int) -> Any:
+    with transaction():
+        return orders.place(
+            person_id=person,
+            program_id=here.program_id,
+            item_id=here.item_id,
+            quantity=quantity,
+            client_ref="order-1",
+            price_credits=100,
+            at=AT,
+        )
+
+
+def _redeem(here: World, clerk: int, code_id: int, owner: int, scan: str) -> int:
+    with transaction():
+        _, typed = redemptions.show(code_id=code_id, person_id=owner)
+        verdict = redemptions.redeem(
+            typed=typed, shop_id=here.shop_id, staff_person_id=clerk, scan_id=scan, at=AT + HOUR / 12
+        )
+        return verdict.redemption_id
+
+
+def _reverse_spent(here: World) -> None:
+    """Credits that are spent and then reversed become a debt, which later credits pay."""
+    person = here.people[4]
+    with transaction():
+        ride = world.take(here, person, reference="to-be-reversed", facts={"distance_km": "40"})
+    assert ride.credits > 100
+    with transaction():
+        welfare.give(
+            person_id=person,
+            program_id=here.program_id,
+            project_id=here.project_id,
+            credits=ride.credits - 20,
+            client_ref="gift-2",
+            at=AT,
+        )
+    with transaction():
+        reviews.reverse(record_id=ride.record_id or 0, code="error", words="", by="operator:ops", at=AT + HOUR)
+    with transaction():
+        world.take(here, person, reference="pays-the-debt", occurred_at=AT - 9 * HOUR, ended_at=AT - 8 * HOUR)
+
+
+def _mirrored(here: World) -> None:
+    """Somebody in two programs: one pays, the other shows."""
+    person = here.people[0]
+    with transaction():
+        other = given.program()
+        for draft in programs.templates.load("city").scenarios:
+            scenarios.offer(program_id=other.id, definition=draft)
+        world.join(other, person_id=person)
+    with transaction():
+        world.take(here, person, reference="shown-twice", occurred_at=AT - 30 * HOUR, ended_at=AT - 29 * HOUR)
+
+
+def _wait_for_money(here: World) -> None:
+    """The budget runs dry; an award waits, some money comes, more waits."""
+    with transaction():
+        world.rich(here, here.people[3], 3_000)
+    with transaction():
+        _take_late(here, 3)
+    with transaction():
+        budget = session().get_one(Budget, here.budget_id)
+        funding.receive_deposit(budget=budget, fen=5_990, reference="second", at=AT + HOUR)
+    with transaction():
+        funding.pay_pending(budget_id=here.budget_id, at=AT + HOUR)
+    with transaction():
+        world.rich(here, here.people[3], 9_000)
+
+
+def _take_late(here: World, number: int) -> None:
+    records.take(
+        world.act(here, here.people[number], reference="waits", occurred_at=AT - 50 * HOUR, ended_at=AT - 49 * HOUR),
+        at=AT,
+    )
+
+
+def _approved(here: World) -> None:
+    payload = {"budget": str(here.budget_id), "fen": "100"}
+    with transaction():
+        asked = approvals.ask(action="deposit", payload=payload, reason="proof", maker="operator:lin", at=AT)
+        approvals.approve(approval_id=asked.id, checker="operator:wu", at=AT)
+        approvals.execute(approval_id=asked.id, action="deposit", payload=payload, at=AT)
+        budget = session().get_one(Budget, here.budget_id)
+        funding.receive_deposit(budget=budget, fen=100, reference="approved", at=AT + HOUR, approval_id=asked.id)
+
+
+def _boards(here: World) -> None:
+    while relay_once():
+        pass
+    with transaction():
+        for metric in ("mg", "credits"):
+            board = leaderboards.board_of(
+                program_id=here.program_id,
+                subject_kind="person",
+                metric=metric,
+                period_kind="day",
+                day=business_day(AT),
+            )
+            leaderboards.freeze(board, at=AT + timedelta(days=3))
