@@ -1,0 +1,293 @@
+"""Every proof is seen to fail: one violation planted for each, in a transaction that is rolled back.
+
+A plant says which walls must fall first. With the walls standing, PostgreSQL refuses the very same statement.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from app.db import db
+from jobs.proofs import proofs, prove
+from tests.ledger.books import Books, busy
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Plant:
+    """``id`` must answer rows after ``sql``, once ``walls`` are down. No walls: only the application forbids it."""
+
+    id: str
+    sql: str
+    walls: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def constraint(table: str, name: str) -> str:
+    return f"alter table {table} drop constraint {name}"
+
+
+def trigger(table: str, name: str) -> str:
+    return f"drop trigger {name} on {table}"
+
+
+FROZEN_ENTRIES = trigger("entries", "entries_append_only")
+FROZEN_TRANSFERS = trigger("transfers", "transfers_append_only")
+BALANCED = trigger("entries", "entries_balance")
+PAID = "(select min(id) from awards where state = 'paid' and reason = 'record')"
+
+PLANTS = (
+    Plant(
+        "LED-1",
+        "insert into transfers (program_id, reason, source_ref, legs_hash, memo, posted_at)"
+        " select id, 'x', 'x', '', '{}', now() from programs limit 1;"
+        " insert into entries (transfer_id, leg, program_id, account_id, amount)"
+        " select t.id, 1, t.program_id, a.id, 5 from transfers t join accounts a on a.program_id = t.program_id"
+        " where t.reason = 'x' and a.kind = 'mint'",
+        (BALANCED,),
+    ),
+    Plant(
+        "LED-2",
+        "update entries set amount = amount + 1 where account_id = (select min(id) from accounts where kind = 'mint')",
+        (FROZEN_ENTRIES,),
+    ),
+    Plant("LED-3", "update accounts set balance = balance + 1 where kind = 'wallet'"),
+    Plant(
+        "LED-4",
+        "update entries set account_seq = account_seq + 100 where account_seq = 2",
+        (FROZEN_ENTRIES,),
+    ),
+    Plant(
+        "LED-5",
+        "update accounts set balance = -1 where id = (select min(id) from accounts where kind = 'wallet')",
+        (constraint("accounts", "ck_accounts_never_negative"),),
+    ),
+    Plant("LED-6", trigger("lot_uses", "lot_uses_no_truncate")),
+    Plant("LED-7", "alter table lots alter column amount type double precision"),
+    Plant(
+        "LED-8",
+        "update entries set program_id = (select max(id) from programs)"
+        " where transfer_id = (select min(id) from transfers)",
+        (
+            FROZEN_ENTRIES,
+            constraint("entries", "fk_entries_program_id_transfer_id"),
+            constraint("entries", "fk_entries_program_id_account_id"),
+        ),
+    ),
+    Plant(
+        "LED-9",
+        "update entries set amount = amount * 2"
+        " where transfer_id = (select min(id) from transfers where reverses is not null)",
+        (FROZEN_ENTRIES,),
+    ),
+    Plant(
+        "LED-10",
+        "update lots set remaining = amount + 1 where id = (select min(id) from lots)",
+        (constraint("lots", "ck_lots_remaining"),),
+    ),
+    Plant(
+        "IDM-1",
+        "insert into transfers (program_id, reason, source_ref, legs_hash, memo, posted_at)"
+        " select program_id, reason, source_ref, legs_hash, memo, posted_at from transfers order by id limit 1",
+        (constraint("transfers", "uq_transfers_reason_source_ref"),),
+    ),
+    Plant("BUD-1", "update accounts set balance = 0 where kind = 'budget_money'"),
+    Plant("BUD-2", "update deposits set credits = credits + 1"),
+    Plant("BUD-3", "update codes set state = 'void' where state = 'issued'"),
+    Plant(
+        "BUD-4",
+        "update budget_slices set account_id = (select min(id) from accounts where kind = 'mint')"
+        " where slice_no = 0 and budget_id = (select min(id) from budgets)",
+    ),
+    Plant(
+        "AWD-1",
+        f"update awards set credits = credits + 1 where id = {PAID}",
+        (constraint("awards", "ck_awards_adds_up"),),
+    ),
+    Plant("AWD-2", f"update awards set state = 'reversed' where id = {PAID}"),
+    Plant(
+        "AWD-3",
+        "update awards set state = 'pending' where id = (select min(id) from awards where state = 'paid')",
+    ),
+    Plant("WAL-1", "update wallets set debt_credits = debt_credits + 1"),
+    Plant("WAL-2", "update wallets set carry_micro = 1000000", (constraint("wallets", "ck_wallets_carry"),)),
+    Plant(
+        "MET-6",
+        "update cap_uses set used_micro = cap_micro + 1",
+        (constraint("cap_uses", "ck_cap_uses_within"),),
+    ),
+    Plant("STK-1", "update items set available = available + 1", (constraint("items", "ck_items_stock_adds_up"),)),
+    Plant("STK-2", "update items set sold = sold + 1, available = available - 1"),
+    Plant(
+        "STK-3",
+        "update item_purchases set most = 1, pieces = 2",
+        (constraint("item_purchases", "ck_item_purchases_within_limit"),),
+    ),
+    Plant("STK-5", "update orders set credits = credits + 1"),
+    Plant("STK-6", "update orders set quantity = quantity + 1"),
+    Plant(
+        "COD-1",
+        "insert into redemptions (program_id, code_id, shop_id, merchant_id, staff_person_id, scan_id, owed_fen,"
+        " transfer_id, redeemed_at) select program_id, code_id, shop_id, merchant_id, staff_person_id, 'other',"
+        " owed_fen, transfer_id, redeemed_at from redemptions where undone_at is null",
+        ("drop index uq_redemptions_live",),
+    ),
+    Plant("COD-2", "update orders set state = 'refunded'"),
+    Plant("COD-3", "update codes set person_id = (select min(staff_person_id) from redemptions)"),
+    Plant(
+        "COD-4",
+        "update codes set code_hash = (select min(code_hash) from codes)",
+        (constraint("codes", "uq_codes_code_hash"),),
+    ),
+    Plant(
+        "COD-5",
+        "update code_fundings set draw_fen = credits * price_fen",
+        (constraint("code_fundings", "ck_code_fundings_covered"),),
+    ),
+    Plant("OWE-1", "update redemptions set owed_fen = owed_fen + 1 where undone_at is null"),
+    Plant("OWE-2", "update redemptions set undo_transfer_id = null where undone_at is not null"),
+    Plant("WEL-1", "update gifts set fen = fen + 1"),
+    Plant("MET-1", "update records set state = 'held', reason_code = 'x' where state = 'counted'"),
+    Plant(
+        "MET-2",
+        "insert into claims (record_id, person_id, kind, subject_key, during, tier)"
+        " select record_id, person_id, kind, subject_key, during, tier from claims where live",
+        (constraint("claims", "ex_claims_one_act_one_claim"),),
+    ),
+    Plant(
+        "MET-3",
+        "insert into vehicles (vin_hash, hint, fuel) values ('x', 'x', 'bev');"
+        " insert into vehicle_bindings (vehicle_id, person_id, bound_at) select v.id, p.id, now() from vehicles v,"
+        " (select id from persons order by id limit 2) p",
+        (constraint("vehicle_bindings", "ex_vehicle_bindings_one_holder"),),
+    ),
+    Plant(
+        "MET-4",
+        "update reductions set raw_mg = raw_mg + 1, counted_mg = counted_mg + 1 where raw_mg > 0",
+    ),
+    Plant(
+        "MET-5",
+        "update reductions set version_id = (select max(id) from methodology_versions where id not in"
+        " (select version_id from reductions))",
+    ),
+    Plant(
+        "MET-7",
+        "update reductions set counted_mg = 5, raw_mg = 4",
+        (constraint("reductions", "ck_reductions_counted"),),
+    ),
+    Plant("MET-8", "update consents set withdrawn_at = granted_at - interval '1 day' where program_id is null"),
+    Plant("RED-1", "update reductions set reversed_at = now() where reversed_at is null"),
+    Plant("MIR-1", "update records set state = 'counted' where state = 'mirrored'"),
+    Plant(
+        "BRD-2",
+        "update final_ranks set score = score + 1 where rank = 1",
+        (trigger("final_ranks", "final_ranks_append_only"),),
+    ),
+    Plant("BRD-5", "update scores set mg = mg + 1 where period_kind = 'all'"),
+    Plant(
+        "OUT-2",
+        "insert into procrastinate_workers default values;"
+        " insert into outbox (event, payload, created_at) values ('x', '{}', now() - interval '2 minutes')",
+    ),
+    Plant(
+        "OUT-3",
+        "insert into inbox_deliveries (consumer, event_id) select consumer, event_id from inbox_deliveries",
+        (constraint("inbox_deliveries", "pk_inbox_deliveries"),),
+    ),
+    Plant(
+        "TIM-1",
+        "update records set local_date = local_date + 1",
+        ("alter table records alter column local_date drop expression",),
+    ),
+    Plant("TIM-3", "alter table lots alter column expires_at type timestamp"),
+    Plant(
+        "AUD-1",
+        "update approvals set checker = maker",
+        (constraint("approvals", "ck_approvals_four_eyes"),),
+    ),
+    Plant("DUR-1", "set local synchronous_commit = off"),
+    Plant("GEN-1", "alter table entries disable trigger entries_balance"),
+)
+
+
+@pytest.fixture(scope="module")
+def books(app: Any, slot: Any) -> Iterator[Books]:
+    """A day's books, committed once for this file; the database is cloned anew afterwards."""
+    with app.app_context():
+        yield busy()
+        db.session.remove()
+        db.engine.dispose()
+    slot.clone()
+
+
+@pytest.fixture
+def link(books: Books, slot: Any) -> Iterator[Any]:
+    """A connection whose transaction is rolled back."""
+    engine = create_engine(slot.database_url)
+    with engine.connect() as found:
+        yield found
+        found.rollback()
+    engine.dispose()
+
+
+def one(identity: str) -> Any:
+    return next(proof for proof in proofs() if proof.id == identity)
+
+
+def test_all_hold_after_a_busy_day_and_the_command_says_so(app: Any, books: Books) -> None:
+    findings = list(prove(proofs()))
+    assert {finding.proof.id: finding.first for finding in findings if not finding.held} == {}
+    told = app.test_cli_runner().invoke(args=["prove", "--json"])
+    assert told.exit_code == 0
+    assert [one["id"] for one in json.loads(told.output)] == [finding.proof.id for finding in findings]
+    light = app.test_cli_runner().invoke(args=["prove", "--light"])
+    assert light.exit_code == 0
+    assert f"{len(proofs(light=True))} proofs" in light.output
+    verified = app.test_cli_runner().invoke(args=["ledger", "verify"])
+    assert verified.exit_code == 0
+    assert "LED-1" in verified.output
+    assert "STK" not in verified.output
+
+
+def test_each_proof_has_a_plant_and_each_is_told_once() -> None:
+    assert sorted(plant.id for plant in PLANTS) == sorted(proof.id for proof in proofs())
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=str)
+def test_a_planted_violation_is_found(link: Any, plant: Plant) -> None:
+    proof = one(plant.id)
+    assert list(proof.find(link)) == []
+    for wall in plant.walls:
+        link.exec_driver_sql(wall)
+    link.exec_driver_sql(plant.sql)
+    assert proof.find(link)
+
+
+@pytest.mark.parametrize("plant", [plant for plant in PLANTS if plant.walls], ids=str)
+def test_the_database_refuses_it_while_the_wall_stands(link: Any, plant: Plant) -> None:
+    with pytest.raises(Exception) as refused:
+        link.exec_driver_sql(plant.sql)
+        link.exec_driver_sql("set constraints all immediate")
+    assert isinstance(getattr(refused.value, "orig", None), psycopg.Error)
+
+
+def test_a_broken_proof_ends_with_one(app: Any, books: Books, slot: Any) -> None:
+    with psycopg.connect(slot.database_url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute("update items set sold = sold + 1, available = available - 1")
+        try:
+            told = app.test_cli_runner().invoke(args=["prove", "STK"])
+        finally:
+            admin.execute("update items set sold = sold - 1, available = available + 1")
+    assert told.exit_code == 1
+    assert "BROKEN STK-2" in told.output
+    assert app.test_cli_runner().invoke(args=["prove", "NONE"]).exit_code == 2
