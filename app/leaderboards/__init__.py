@@ -2,18 +2,37 @@
 
 from app.leaderboards.boards import METRICS, SUBJECTS, Board, board_of
 from app.leaderboards.closing import freeze, freeze_due
+from app.leaderboards.names import Seen, seen
 from app.leaderboards.ranks import forget_person, push
-from app.leaderboards.reading import BOARD_UNKNOWN, Line, Page, my_line, page, visible_units
+from app.leaderboards.reading import (
+    BOARD_UNKNOWN,
+    NEIGHBOURS,
+    Glance,
+    Line,
+    Mine,
+    Page,
+    glance,
+    is_frozen,
+    keep,
+    my_line,
+    my_rank,
+    page,
+)
 from app.leaderboards.rebuilding import check, rebuild, recompute_scores
 from app.leaderboards.scoring import add_awards, add_records, subtract_records
+from app.leaderboards.units import unit_lines, visible_units
 
 __all__ = [
     "BOARD_UNKNOWN",
     "METRICS",
+    "NEIGHBOURS",
     "SUBJECTS",
     "Board",
+    "Glance",
     "Line",
+    "Mine",
     "Page",
+    "Seen",
     "add_awards",
     "add_records",
     "board_of",
@@ -21,11 +40,17 @@ __all__ = [
     "forget_person",
     "freeze",
     "freeze_due",
+    "glance",
+    "is_frozen",
+    "keep",
     "my_line",
+    "my_rank",
     "page",
     "push",
     "rebuild",
     "recompute_scores",
+    "seen",
     "subtract_records",
+    "unit_lines",
     "visible_units",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 COLUMNS: Mapping[str, str] = {
-    "scores.subject_id": "kept: the person leaves the boards; frozen ones show a deleted account",
-    "final_ranks.subject_id": "kept: a frozen board never changes; it shows a deleted account",
+    "scores.subject_id": "kept: the person leaves the boards",
+    "final_ranks.subject_id": "kept: a frozen board never changes; the line is shown no more",
 }
 EXPORT: Mapping[str, str] = {
     "scores": (

@@ -3,19 +3,25 @@ PostgreSQL does. A frozen board answers from its rows."""
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache as once
 from typing import Any
 
+from redis.exceptions import NoScriptError
 from sqlalchemy import text
 
 from app import cache
-from app.db import connection
+from app.db import connection, read
 from app.errors import Kind, declare
 from app.leaderboards.boards import METRICS, Board
+from app.memo import remember
 
 GROUP_MINIMUM = 5
 NEIGHBOURS = 2
+KEPT_MS = 2_000
 
 BOARD_UNKNOWN = declare(
     "board_unknown",
@@ -45,6 +51,23 @@ class Page:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """One's own place: the line (None off the board), the lines around it, and how many are on the board."""
+
+    line: Line | None
+    around: list[Line]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one trip to Redis shows: the kept bytes of a page, and one's own place (None: ask PostgreSQL)."""
+
+    kept: bytes | None
+    mine: Mine | None
+
+
 _PAGE = """
 local rows = redis.call('ZREVRANGE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES')
 return {redis.call('ZCARD', KEYS[1]), rows}
@@ -52,11 +75,18 @@ return {redis.call('ZCARD', KEYS[1]), rows}
 _MINE = """
 local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
 local total = redis.call('ZCARD', KEYS[1])
-if not rank then return {-1, total, {}, -1} end
+local kept = redis.call('GET', KEYS[3])
+if not rank then return {-1, total, {}, -1, kept} end
 local from = math.max(rank - tonumber(ARGV[2]), 0)
 local rows = redis.call('ZREVRANGE', KEYS[1], from, rank + tonumber(ARGV[2]), 'WITHSCORES')
 local before = redis.call('ZREVRANK', KEYS[2], ARGV[1])
-return {rank, total, rows, before or -1}
+return {rank, total, rows, before or -1, kept}
+"""
+_RANK = """
+local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
+if not rank then return {-1, redis.call('ZCARD', KEYS[1]), 0, -1} end
+return {rank, redis.call('ZCARD', KEYS[1]), redis.call('ZSCORE', KEYS[1], ARGV[1]),
+        redis.call('ZREVRANK', KEYS[2], ARGV[1]) or -1}
 """
 
 
@@ -65,8 +95,7 @@ def page(board: Board, *, offset: int, limit: int, at: datetime) -> Page:
     if is_frozen(board, at):
         return _final_page(board, offset, limit)
     try:
-        client = cache.client()
-        total, rows = client.eval(_PAGE, 1, board.key, offset, offset + limit - 1)
+        total, rows = _run(_PAGE, (board.key,), offset, offset + limit - 1)
     except cache.REDIS_DOWN:
         return _score_page(board, offset, limit)
     if total == 0:
@@ -74,32 +103,79 @@ def page(board: Board, *, offset: int, limit: int, at: datetime) -> Page:
     return Page(_lines(rows, offset), int(total), False, "ranks")
 
 
-def my_line(board: Board, subject_id: int) -> tuple[Line | None, list[Line], int]:
-    """One's own line, the lines around it, and how many are on the board, in one trip."""
-    before = board.previous
+def my_rank(board: Board, subject_id: int, *, at: datetime) -> Mine:
+    """One's own line alone, in one trip and without a statement while the period is open."""
+    if is_frozen(board, at):
+        return _final_mine(board, subject_id)
     try:
-        client = cache.client()
-        keys = (board.key, before.key if before else board.key + ":none")
-        rank, total, rows, previous = client.eval(_MINE, 2, *keys, str(subject_id), NEIGHBOURS)
+        rank, total, score, previous = _run(_RANK, (board.key, _before(board)), subject_id)
     except cache.REDIS_DOWN:
-        return _my_score_line(board, subject_id)
+        return _score_mine(board, subject_id)
     if rank < 0:
-        return (None, [], int(total)) if total else _my_score_line(board, subject_id)
-    around = _lines(rows, max(int(rank) - NEIGHBOURS, 0))
-    mine = next(line for line in around if line.subject_id == subject_id)
-    movement = None if previous < 0 else int(previous) - int(rank)
-    return Line(mine.rank, mine.subject_id, mine.score, movement), around, int(total)
+        return Mine(None, [], int(total)) if total else _score_mine(board, subject_id)
+    return Mine(Line(rank + 1, subject_id, int(float(score)), _movement(rank, previous)), [], int(total))
+
+
+def my_line(board: Board, subject_id: int, *, at: datetime) -> Mine:
+    """One's own line with movement, the lines around it, and how many are on the board."""
+    if is_frozen(board, at):
+        return _final_mine(board, subject_id)
+    return glance(board, subject_id, kept_under="none").mine or _score_mine(board, subject_id)
+
+
+def glance(board: Board, subject_id: int, *, kept_under: str) -> Glance:
+    """A page's kept bytes and one's own place on an open board, in one trip to Redis."""
+    try:
+        keys = (board.key, _before(board), f"{board.key}:{kept_under}")
+        rank, total, rows, previous, kept = _run(_MINE, keys, subject_id, NEIGHBOURS)
+    except cache.REDIS_DOWN:
+        return Glance(None, None)
+    if rank < 0:
+        return Glance(kept, Mine(None, [], int(total)) if total else None)
+    around = _lines(rows, max(rank - NEIGHBOURS, 0))
+    own = next(line for line in around if line.subject_id == subject_id)
+    mine = Line(own.rank, own.subject_id, own.score, _movement(rank, previous))
+    return Glance(kept, Mine(mine, around, int(total)))
+
+
+def keep(board: Board, kept_under: str, content: bytes) -> None:
+    """Keep the bytes of a page for whoever looks in the next moment. Without Redis there is nothing to keep."""
+    with suppress(*cache.REDIS_DOWN):
+        cache.call("SET", f"{board.key}:{kept_under}", content, "PX", KEPT_MS)
+
+
+def _run(script: str, keys: tuple[str, ...], *arguments: int | str) -> Any:
+    try:
+        return cache.call("EVALSHA", _sha(script), len(keys), *keys, *arguments)
+    except NoScriptError:
+        return cache.call("EVAL", script, len(keys), *keys, *arguments)
+
+
+@once
+def _sha(script: str) -> str:
+    return hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - Redis names scripts by SHA-1
+
+
+def _before(board: Board) -> str:
+    """The key of the period before; of the all-time board one that nobody writes."""
+    return board.previous.key if board.previous else f"{board.key}:none"
+
+
+def _movement(rank: int, previous: int) -> int | None:
+    return None if previous < 0 else previous - rank
+
+
+_FROZEN = (
+    "select subjects from closed_boards where program_id = %(program)s and subject_kind = %(subjects)s"
+    " and metric = %(metric)s and period_kind = %(kind)s and period_key = %(key)s"
+)
 
 
 def is_frozen(board: Board, at: datetime) -> bool:
     """Whether a board's result is final. Only a period that is over can be, so open ones cost nothing."""
     if board.period.ends is None or board.period.ends > at:
         return False
-    query = text(
-        "select 1 from closed_boards where program_id = :program and subject_kind = :subjects and metric = :metric"
-        " and period_kind = :kind and period_key = :key"
-    )
-    return connection().execute(query, board.where()).first() is not None
+    return remember(("frozen", board.key), lambda: bool(read(_FROZEN, board.where())))
 
 
 def _lines(rows: list[Any], offset: int) -> list[Line]:
@@ -109,11 +185,16 @@ def _lines(rows: list[Any], offset: int) -> list[Line]:
     ]
 
 
+# A frozen board never changes; who has opted out or left since is not shown on it any more (invariants.md, BRD-3).
+_STILL_SHOWN = """
+    left join persons p on f.subject_kind = 'person' and p.id = f.subject_id
+    where (f.subject_kind <> 'person' or (p.on_boards and p.state = 'active')) and
+"""
 _FINAL = text(
-    """
-    select f.rank, f.subject_id, f.score from final_ranks f
-    where f.program_id = :program and f.subject_kind = :subjects and f.metric = :metric and f.period_kind = :kind
-      and f.period_key = :key and f.rank > :offset order by f.rank limit :limit
+    f"""
+    select f.rank, f.subject_id, f.score from final_ranks f {_STILL_SHOWN}
+      f.program_id = :program and f.subject_kind = :subjects and f.metric = :metric and f.period_kind = :kind
+      and f.period_key = :key and f.rank > :offset and f.rank <= :offset + :limit order by f.rank
     """
 )
 _FINAL_COUNT = text(
@@ -128,6 +209,35 @@ def _final_page(board: Board, offset: int, limit: int) -> Page:
     lines = [Line(row.rank, row.subject_id, row.score) for row in rows]
     total = connection().execute(_FINAL_COUNT, board.where()).scalar_one()
     return Page(lines, int(total), True, "final")
+
+
+_FINAL_MINE = text(
+    f"""
+    with me as (
+      select rank from final_ranks where program_id = :program and subject_kind = :subjects and metric = :metric
+        and period_kind = :kind and period_key = :key and subject_id = :me
+    )
+    select f.rank, f.subject_id, f.score from me join final_ranks f on true {_STILL_SHOWN}
+      f.program_id = :program and f.subject_kind = :subjects and f.metric = :metric and f.period_kind = :kind
+      and f.period_key = :key and f.rank between me.rank - :around and me.rank + :around order by f.rank
+    """
+)
+_FINAL_BEFORE = text(
+    "select rank from final_ranks where program_id = :program and subject_kind = :subjects and metric = :metric"
+    " and period_kind = :kind and period_key = :key and subject_id = :me"
+)
+
+
+def _final_mine(board: Board, subject_id: int) -> Mine:
+    rows = connection().execute(_FINAL_MINE, {**board.where(), "me": subject_id, "around": NEIGHBOURS}).all()
+    around = [Line(row.rank, row.subject_id, row.score) for row in rows]
+    total = int(connection().execute(_FINAL_COUNT, board.where()).scalar_one())
+    own = next((line for line in around if line.subject_id == subject_id), None)
+    if own is None or board.previous is None:
+        return Mine(own, around, total)
+    before = connection().execute(_FINAL_BEFORE, {**board.previous.where(), "me": subject_id}).scalar_one_or_none()
+    movement = None if before is None else int(before) - own.rank
+    return Mine(Line(own.rank, own.subject_id, own.score, movement), around, total)
 
 
 _ORDERED = {
@@ -161,38 +271,9 @@ def _score_page(board: Board, offset: int, limit: int) -> Page:
     return Page(lines, int(rows[0].total) if rows else 0, False, "scores")
 
 
-def _my_score_line(board: Board, subject_id: int) -> tuple[Line | None, list[Line], int]:
+def _score_mine(board: Board, subject_id: int) -> Mine:
     values = {**board.where(), "me": subject_id, "around": NEIGHBOURS}
     rows = connection().execute(_SCORE_AROUND[board.metric], values).all()
     around = [Line(row.rank, row.subject_id, row.score) for row in rows]
-    mine = next((line for line in around if line.subject_id == subject_id), None)
-    return mine, around, int(rows[0].total) if rows else 0
-
-
-_UNITS = text(
-    """
-    select u.id, u.parent_id, u.name, u.name_en, u.kind, u.code, (
-      select count(*) from memberships m join org_units o on o.id = m.org_unit_id
-      where m.program_id = u.program_id and m.state = 'active' and o.path like u.path || '%'
-    ) as people
-    from org_units u where u.program_id = :program order by u.id
-    """
-)
-
-
-def visible_units(program_id: int) -> dict[int, Any]:
-    """The org-units whose figures may be shown: at least five persons, and none that a subtraction would reveal.
-
-    Where exactly one child of a shown parent is too small, its smallest sibling is left out too: otherwise the parent
-    minus the others gives the small one's figure (invariants.md, BRD-3).
-    """
-    units = {row.id: row for row in connection().execute(_UNITS, {"program": program_id})}
-    shown = {unit_id for unit_id, row in units.items() if row.people >= GROUP_MINIMUM}
-    for parent in list(units):
-        children = [row for row in units.values() if row.parent_id == parent]
-        hidden = [row for row in children if row.id not in shown]
-        if len(hidden) == 1 and hidden[0].people > 0 and len(children) > 1:
-            smallest = min((row for row in children if row.id in shown), key=lambda row: row.people, default=None)
-            if smallest is not None:
-                shown.discard(smallest.id)
-    return {unit_id: units[unit_id] for unit_id in shown}
+    own = next((line for line in around if line.subject_id == subject_id), None)
+    return Mine(own, around, int(rows[0].total) if rows else 0)

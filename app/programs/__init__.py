@@ -19,6 +19,7 @@ from app.programs.queries import (
     by_code,
     find,
     find_org_unit,
+    is_member,
     known,
     known_by_id,
     listed,
@@ -31,6 +32,7 @@ from app.programs.queries import (
     org_units,
     places_at,
     places_of,
+    units_of,
 )
 from app.programs.templates import ScenarioDraft, Template, TermsDraft
 from app.programs.terms import in_force as terms_in_force
@@ -57,6 +59,7 @@ __all__ = [
     "find",
     "find_org_unit",
     "invite",
+    "is_member",
     "join",
     "known",
     "known_by_id",
@@ -76,4 +79,5 @@ __all__ = [
     "template_of",
     "terms",
     "terms_in_force",
+    "units_of",
 ]

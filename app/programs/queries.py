@@ -134,6 +134,26 @@ def memberships_shown(person_id: int) -> list[Any]:
     return read(_MEMBERSHIPS_SHOWN, {"person_id": person_id})
 
 
+def is_member(program_id: int, person_id: int) -> bool:
+    """Whether a person belongs to a program, as it was a moment ago: for looking, not for rights that move things."""
+    query = "select 1 from memberships where program_id = %(p)s and person_id = %(m)s and state = 'active'"
+    return remember(("member", program_id, person_id), lambda: bool(read(query, {"p": program_id, "m": person_id})))
+
+
+def units_of(program_id: int, person_id: int) -> list[int]:
+    """The org-units that a person belongs to in a program, the smallest first; as it was a moment ago."""
+    return remember(("units of", program_id, person_id), lambda: _units_of(program_id, person_id))
+
+
+def _units_of(program_id: int, person_id: int) -> list[int]:
+    query = (
+        "select u.path from memberships m join org_units u on u.id = m.org_unit_id"
+        " where m.program_id = %(p)s and m.person_id = %(m)s and m.state = 'active'"
+    )
+    rows = read(query, {"p": program_id, "m": person_id})
+    return [int(step) for step in reversed(rows[0].path.strip("/").split("/"))] if rows else []
+
+
 _PLACES = text(
     "select m.person_id, m.program_id, m.org_unit_id, m.rank from memberships m join programs p on p.id = m.program_id"
     " where m.person_id = any(:ids) and m.joined_at <= :at and (m.left_at is null or m.left_at > :at)"

@@ -1,0 +1,226 @@
+"""Boards: the top, my own place with those around me, past periods. Names are masked, small groups are not shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from marshmallow import fields
+
+from app import clock, leaderboards, programs
+from app.clock import now
+from app.errors import NOT_FOUND
+from app.leaderboards import BOARD_UNKNOWN, Board, Line, Mine
+from app.people import Login
+from app.records.checks import NOT_A_MEMBER
+from edge import schemas
+from edge.answers import answer
+from edge.language import language
+from edge.routes import asks, gives, refuses
+from miniprogram_api.guards import citizen
+from miniprogram_api.show import either
+
+routes = APIBlueprint("boards", __name__, tag="Boards")
+
+METRICS = {"grams": "mg", "credits": "credits"}
+LARGEST_PAGE, DEEPEST = 100, 10_000_000
+PATH = "/programs/<code:program>/boards/<code:subject>/<code:metric>/<code:period>"
+
+
+class BoardQuery(schemas.Request):
+    key = schemas.Pattern(
+        r"all|20[0-9]{2}-[0-9WQ\-]{2,5}",
+        expected="如 2026-11-24、2026-W48、2026-11、2026-Q4|such as 2026-11-24, 2026-W48, 2026-11, 2026-Q4",
+        load_default=None,
+        metadata={"description": "a past period; the present one without it"},
+    )
+
+
+class PageQuery(BoardQuery):
+    start = schemas.QueryInteger(
+        least=1, most=DEEPEST, load_default=1, data_key="from", metadata={"description": "first rank of the page"}
+    )
+    limit = schemas.QueryInteger(least=1, most=LARGEST_PAGE, load_default=20, metadata={"description": "lines"})
+
+
+class BoardLine(schemas.Answer):
+    rank = fields.Integer(required=True)
+    name = fields.String(required=True, metadata={"description": "masked, unless the person shows it"})
+    avatar_url = fields.String(required=True, allow_none=True)
+    score = fields.String(required=True, metadata={"description": "in the board's unit"})
+
+
+class MyPlace(schemas.Answer):
+    rank = fields.Integer(required=True)
+    score = fields.String(required=True)
+    movement = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "places up since the period before; null when new"}
+    )
+
+
+class MyRow(MyPlace):
+    neighbours = fields.List(fields.Nested(BoardLine), required=True)
+
+
+class MyRank(schemas.Answer):
+    period = fields.String(required=True)
+    unit = fields.String(required=True, metadata={"description": "mg or credits"})
+    total = fields.Integer(required=True)
+    me = fields.Nested(MyPlace, required=True, allow_none=True, metadata={"description": "null off the board"})
+
+
+class BoardPage(schemas.Answer):
+    program = fields.String(required=True)
+    subject = fields.String(required=True)
+    metric = fields.String(required=True)
+    unit = fields.String(required=True, metadata={"description": "mg or credits"})
+    period = fields.String(required=True, metadata={"description": "key of the period, to come back to it"})
+    starts_on = fields.String(required=True)
+    ends_on = fields.String(required=True, allow_none=True, metadata={"description": "last day"})
+    final = fields.Boolean(required=True, metadata={"description": "frozen: this result never changes"})
+    total = fields.Integer(required=True)
+    lines = fields.List(fields.Nested(BoardLine), required=True)
+    next_from = fields.Integer(required=True, allow_none=True)
+    me = fields.Nested(MyRow, required=True, allow_none=True, metadata={"description": "null off the board"})
+
+
+@routes.get(PATH)
+@citizen()
+@asks(PageQuery)
+@gives(BoardPage)
+@refuses(NOT_FOUND, BOARD_UNKNOWN, NOT_A_MEMBER)
+def get_board(login: Login, query: dict[str, Any], program: str, subject: str, metric: str, period: str) -> Response:
+    """A board
+
+    `person` or `unit`, by `grams` or `credits`, of a `day`, `week`, `month`, `season` or of `all` time. Persons in
+    an enterprise's program are for its members. ETag and If-None-Match spare the transfer.
+    """
+    found = programs.known(program)
+    board = _board(found.id, subject, metric, period, query["key"])
+    if found.kind == "enterprise" and not programs.is_member(found.id, login.person_id):
+        raise NOT_A_MEMBER(program=program)
+    show = _units if subject == "unit" else _persons
+    common, mine = show(board, program, login.person_id, query["start"], query["limit"])
+    body = b'%s,"me":%s}' % (common[:-1], json.dumps(mine, ensure_ascii=False, separators=(",", ":")).encode())
+    etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": "private, max-age=2", "Vary": "Authorization, Accept-Language"}
+    if request.headers.get("If-None-Match") == etag:
+        return Response(status=304, headers=headers)
+    return Response(body, 200, headers, mimetype="application/json")
+
+
+@routes.get(PATH + "/me")
+@citizen()
+@asks(BoardQuery)
+@gives(MyRank)
+@refuses(NOT_FOUND, BOARD_UNKNOWN)
+def get_my_rank(login: Login, query: dict[str, Any], program: str, subject: str, metric: str, period: str) -> Response:
+    """My rank
+
+    Alone and fast: rank, score, movement, and how many are on the board. Of `unit` boards, my org-unit's.
+    """
+    board = _board(programs.known(program).id, subject, metric, period, query["key"])
+    if subject == "unit":
+        lines = leaderboards.unit_lines(board, at=now())
+        own = _own_unit(board, login.person_id, lines)
+        mine = Mine(own, [], len(lines))
+    else:
+        mine = leaderboards.my_rank(board, login.person_id, at=now())
+    place = None if mine.line is None else _place(mine.line)
+    return answer({"period": board.period.key, "unit": board.metric, "total": mine.total, "me": place})
+
+
+def _board(program_id: int, subject: str, metric: str, period: str, key: str | None) -> Board:
+    """The board that an address names. Raises BOARD_UNKNOWN."""
+    if subject not in leaderboards.SUBJECTS or metric not in METRICS or period not in clock.PERIODS:
+        raise BOARD_UNKNOWN(subject=subject, metric=metric, period=period)
+    try:
+        return leaderboards.board_of(
+            program_id=program_id,
+            subject_kind=subject,
+            metric=METRICS[metric],
+            period_kind=period,
+            day=clock.business_day(now()),
+            key=key,
+        )
+    except ValueError:
+        raise BOARD_UNKNOWN(period=period, key=key) from None
+
+
+def _persons(board: Board, program: str, person_id: int, start: int, limit: int) -> tuple[bytes, dict[str, Any] | None]:
+    """The common part is made once in two seconds and kept in Redis; my own row comes with the same trip."""
+    at = now()
+    under = f"page:{start}:{limit}:{language()}"
+    kept, mine = None, None
+    if not leaderboards.is_frozen(board, at):
+        glance = leaderboards.glance(board, person_id, kept_under=under)
+        kept, mine = glance.kept, glance.mine
+    if mine is None:
+        mine = leaderboards.my_line(board, person_id, at=at)
+    if kept is None:
+        found = leaderboards.page(board, offset=start - 1, limit=limit, at=at)
+        content = _common(board, program, found.total, found.frozen, start, limit)
+        content["lines"] = _named(found.lines)
+        kept = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        if not found.frozen:
+            leaderboards.keep(board, under, kept)
+    if mine.line is None:
+        return kept, None
+    return kept, {**_place(mine.line), "neighbours": _named(mine.around)}
+
+
+def _units(board: Board, program: str, person_id: int, start: int, limit: int) -> tuple[bytes, dict[str, Any] | None]:
+    """Org-units are few: all visible ones are ranked among themselves."""
+    at = now()
+    lines = leaderboards.unit_lines(board, at=at)
+    content = _common(board, program, len(lines), leaderboards.is_frozen(board, at), start, limit)
+    names = leaderboards.visible_units(board.program_id)
+    shown = [_line(line, either(names[line.subject_id].name, names[line.subject_id].name_en)) for line in lines]
+    content["lines"] = shown[start - 1 : start - 1 + limit]
+    common = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    own = _own_unit(board, person_id, lines)
+    if own is None:
+        return common, None
+    around = shown[max(own.rank - 1 - leaderboards.NEIGHBOURS, 0) : own.rank + leaderboards.NEIGHBOURS]
+    return common, {**_place(own), "neighbours": around}
+
+
+def _own_unit(board: Board, person_id: int, lines: list[Line]) -> Line | None:
+    """The line of the smallest shown org-unit that I belong to."""
+    by_id = {line.subject_id: line for line in lines}
+    mine = programs.units_of(board.program_id, person_id)
+    return next((by_id[unit_id] for unit_id in mine if unit_id in by_id), None)
+
+
+def _common(board: Board, program: str, total: int, final: bool, start: int, limit: int) -> dict[str, Any]:
+    period = board.period
+    return {
+        "program": program,
+        "subject": board.subject_kind,
+        "metric": "grams" if board.metric == "mg" else "credits",
+        "unit": board.metric,
+        "period": period.key,
+        "starts_on": period.first_day.isoformat(),
+        "ends_on": (period.end_day - timedelta(days=1)).isoformat() if period.end_day else None,
+        "final": final,
+        "total": total,
+        "next_from": start + limit if total >= start + limit else None,
+        "lines": [],
+    }
+
+
+def _named(lines: list[Line]) -> list[dict[str, Any]]:
+    seen = leaderboards.seen(line.subject_id for line in lines)
+    return [_line(line, seen[line.subject_id].name, seen[line.subject_id].avatar_url) for line in lines]
+
+
+def _line(line: Line, name: str, avatar_url: str | None = None) -> dict[str, Any]:
+    return {"rank": line.rank, "name": name, "avatar_url": avatar_url, "score": str(line.score)}
+
+
+def _place(line: Line) -> dict[str, Any]:
+    return {"rank": line.rank, "score": str(line.score), "movement": line.movement}
