@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app import people
+from app import people, programs, records
 from app.clock import now
 from app.db import transaction
 from edge.guards import UnguardedRoute, inventory, public, refuse_unguarded
+from tests import world
 from tests.edges.conftest import Phone, code_of
 
 LISTED = [
@@ -89,11 +91,43 @@ def test_an_object_that_is_not_there_is_not_found(alice: Phone, method: str, pat
     assert code_of(alice.call(method, address(path).removeprefix("/api/v1"))) in ("not_found", "unsupported_type")
 
 
-def test_a_session_of_somebody_else_is_not_found(alice: Phone, bob: Phone, phone_of: Callable[..., Phone]) -> None:
-    theirs = bob.get("/me/sessions").json["items"][0]["id"]  # type: ignore[index]
-    answer = alice.delete(f"/me/sessions/{theirs}")
+@pytest.mark.parametrize(("method", "path"), [one for one in of_kind("citizen") if "<id:" in one.values[1]])
+def test_what_belongs_to_somebody_else_is_not_found(
+    alice: Phone, bob: Phone, db_session: Session, method: str, path: str
+) -> None:
+    """Asked for rightly, by the wrong person; and by the right one, so that it isn't the address that is wrong."""
+    owner = int(bob.get("/me").json["id"])  # type: ignore[index]
+    (part,) = re.findall(r"<id:(\w+)>", path)
+    where = address(path.replace(f"<id:{part}>", str(OWNED[part](owner)))).removeprefix("/api/v1")
+    body = _example(alice.client, method, path)
+    answer = alice.call(method, where, json=body)
     assert (answer.status_code, code_of(answer)) == (404, "not_found")
-    assert bob.get("/me").status_code == 200
+    assert bob.call(method, where, json=body).status_code not in (401, 404, 422)
+
+
+def _example(client: FlaskClient, method: str, path: str) -> Any:
+    """The documented example of a body."""
+    spec: Any = client.get("/openapi.json").json
+    shown = spec["paths"][re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)][method.lower()]
+    return shown["requestBody"]["content"]["application/json"]["example"] if "requestBody" in shown else None
+
+
+def _session_of(person_id: int) -> int:
+    return people.sessions_of(person_id, now())[0].id
+
+
+def _record_of(person_id: int) -> int:
+    """A record that counts little, so that there is something to object to: the day's cap has cut it."""
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        times = {"occurred_at": now() - timedelta(hours=2), "ended_at": now() - timedelta(hours=1)}
+        act = world.act(made, person_id, facts={"distance_km": "10"}, **times)
+        return records.take(act, at=now()).record_id or 0
+
+
+# How to make what the ids in addresses name, for a given owner. A route with another id needs a line here.
+OWNED: dict[str, Callable[[int], int]] = {"session_id": _session_of, "record_id": _record_of}
 
 
 def test_the_application_refuses_to_start_with_a_bare_route() -> None:
