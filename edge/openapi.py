@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from http import HTTPStatus
 from typing import Any
 
@@ -49,6 +51,8 @@ def register(app: APIFlask) -> None:
         if guard is None or "refused" in spec_of(view):
             continue
         _describe(view, guarded=guard.kind in ("citizen", "clerk"), path_parts=bool(rule.arguments))
+    # A schema that an answer nests and another answer is comes twice; _mend takes the twin out again.
+    warnings.filterwarnings("ignore", message=".*has already been added to the spec", category=UserWarning)
     app.spec_processor(_mend)  # type: ignore[arg-type]
 
 
@@ -82,6 +86,7 @@ def _responses(declared: list[Declared]) -> dict[int, dict[str, Any]]:
 
 
 def _mend(spec: dict[str, Any]) -> dict[str, Any]:
+    spec = _without_twins(spec)
     spec.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
     for operations in spec["paths"].values():
         for operation in operations.values():
@@ -102,6 +107,22 @@ def _mend_repeats(responses: dict[str, Any]) -> None:
     """What is made is made once by its natural key: the same call again is answered 200, with the first answer."""
     if "201" in responses:
         responses.setdefault("200", {**responses["201"], "description": "The same again: answered with the first"})
+
+
+def _without_twins(spec: dict[str, Any]) -> dict[str, Any]:
+    """Replace ``Name1`` by ``Name`` wherever both say the same."""
+    schemas = spec.get("components", {}).get("schemas", {})
+    twins = {name: name.rstrip("0123456789") for name in schemas if name[-1].isdigit()}
+    twins = {name: first for name, first in twins.items() if schemas.get(first) == schemas[name]}
+    if not twins:
+        return spec
+    for name in twins:
+        del schemas[name]
+    written = json.dumps(spec)
+    for name, first in twins.items():
+        written = written.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{first}"')
+    found: dict[str, Any] = json.loads(written)
+    return found
 
 
 def _mend_parameters(operation: dict[str, Any]) -> None:

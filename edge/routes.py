@@ -70,7 +70,12 @@ def asks(schema: type[Schema]) -> Callable[[View], View]:
 
 
 def gives(
-    schema: type[Schema] | dict[str, Any] | None, *, status: int = 200, example: Any = None, about: str = ""
+    schema: type[Schema] | dict[str, Any] | None,
+    *,
+    status: int = 200,
+    example: Any = None,
+    about: str = "",
+    mimetype: str = "application/json",
 ) -> Callable[[View], View]:
     """What the answer looks like; None with 204. Documentation only: the view builds the answer itself."""
     shown = schema() if isinstance(schema, type) else (schema or {})
@@ -83,7 +88,7 @@ def gives(
             "example": example,
             "examples": None,
             "links": None,
-            "content_type": "application/json",
+            "content_type": mimetype,
             "headers": None,
         }
         return view

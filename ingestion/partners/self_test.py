@@ -29,7 +29,7 @@ class _TakeBack(Exception):
 
 @routes.get("/self-test")
 @public(TRIES)
-@gives({"type": "string"})
+@gives({"type": "string"}, mimetype="text/html")
 def get_self_test() -> Response:
     """The page that explains signing, step by step"""
     return Response(render_template("self_test.html"), mimetype="text/html")
