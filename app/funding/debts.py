@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from app import ledger
-from app.db import connection
+from app.db import connection, run
 from app.funding.actions import return_account
 from app.funding.models import Wallet
-from app.ledger import Account, Draft
+from app.ledger import Draft
+
+_SPENDABLE = """
+    select a.version, least(a.balance, coalesce(sum(l.remaining), 0))::bigint as credits
+    from accounts a left join lots l on l.account_id = a.id and l.remaining > 0 and l.expires_at > %(at)s
+    where a.id = %(account)s group by a.id
+"""
 
 
 def repay_all(wallets: Iterable[Wallet], *, at: datetime) -> None:
@@ -22,8 +28,9 @@ def repay_all(wallets: Iterable[Wallet], *, at: datetime) -> None:
 
 def repay(wallet: Wallet, *, at: datetime) -> int:
     """Pay what can be paid of one wallet's debt; answers how much. The wallet's row is locked by the caller."""
-    balance = connection().execute(select(Account.balance).where(Account.id == wallet.credits_account_id)).scalar_one()
-    amount = min(wallet.debt_credits, balance or 0)
+    # The account's version tells each repayment from the next: debts of one size may fall in one instant.
+    row = run(_SPENDABLE, {"account": wallet.credits_account_id, "at": at})[0]
+    amount = min(wallet.debt_credits, int(row.credits))
     if amount == 0:
         return 0
     parts = ledger.plan_spend(account_id=wallet.credits_account_id, credits=amount, at=at)
@@ -32,7 +39,7 @@ def repay(wallet: Wallet, *, at: datetime) -> int:
     draft = Draft(
         program_id=wallet.program_id,
         reason="debt.repay",
-        source_ref=f"wallet:{wallet.id}:{at.isoformat()}:{wallet.debt_credits}",
+        source_ref=f"wallet:{wallet.id}:{row.version}",
         legs=legs,
     )
     done = ledger.post([draft], at=at)[0]

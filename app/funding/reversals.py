@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from app import clock, ledger
 from app.db import connection
 from app.funding import caps, debts
-from app.funding.awards import lock_wallets
+from app.funding.awards import AwardRequest, award, lock_wallets
 from app.funding.models import Award, Wallet
 from app.ledger import Draft, Entry, Lot, LotPart
 from app.units import CREDITS, MICRO
@@ -24,43 +24,44 @@ def reverse_awards(*, record_id: int, at: datetime) -> list[int]:
     pairs = [(row.person_id, row.program_id) for row in found]
     wallets = lock_wallets(pairs, at=at)
     done = []
-    for award in connection().execute(query).all():  # again, now under the wallet's lock
-        if award.state in ("reversed", "cancelled"):
+    for standing in connection().execute(query).all():  # again, now under the wallet's lock
+        if standing.state in ("reversed", "cancelled"):
             continue
-        wallet = wallets[award.person_id, award.program_id]
-        if award.state == "paid":
-            _negate(award, wallet, at)  # type: ignore[arg-type]
-        state = "reversed" if award.state == "paid" else "cancelled"
-        connection().execute(update(Award).where(Award.id == award.id).values(state=state))
-        _take_back_carry(award, wallet, at)  # type: ignore[arg-type]
-        _free_caps(award)  # type: ignore[arg-type]
-        done.append(award.id)
+        wallet = wallets[standing.person_id, standing.program_id]
+        if standing.state == "paid":
+            _negate(standing, wallet, at)  # type: ignore[arg-type]
+        state = "reversed" if standing.state == "paid" else "cancelled"
+        connection().execute(update(Award).where(Award.id == standing.id).values(state=state))
+        wallet.carry_micro -= standing.carry_after - standing.carry_before
+        _free_caps(standing)  # type: ignore[arg-type]
+        done.append(standing.id)
+    for wallet in wallets.values():
+        _settle_carry(wallet, record_id, found[0].budget_id, at)
     debts.repay_all(wallets.values(), at=at)
     return done
 
 
-def _negate(award: Award, wallet: Wallet, at: datetime) -> None:
+def _negate(taken: Award, wallet: Wallet, at: datetime) -> None:
     """One transaction first advances what is missing from the debt account, then negates exactly, then books the debt.
 
     The budget gets back what stands in the lot; what was spent has been paid out, so that part leaves it again.
     """
-    transfer_id, lot_id = award.transfer_id, award.lot_id
+    transfer_id, lot_id = taken.transfer_id, taken.lot_id
     if transfer_id is None or lot_id is None:
         raise AssertionError("a paid award has a transfer and a lot")
     lot = connection().execute(select(Lot).where(Lot.id == lot_id).with_for_update()).one()
-    missing = max(award.credits - lot.remaining, 0)
-    key = f"award:{award.id}"
+    missing = max(taken.credits - lot.remaining, 0)
+    key = f"award:{taken.id}"
     negation = ledger.reversal_of(transfer_id, reason="award.reverse", source_ref=key)
     drafts = [negation]
     if missing:
-        debt = ledger.account(program_id=award.program_id, asset=CREDITS, kind="debt", owner_key=str(wallet.person_id))
-        slice_id = _slice_of(transfer_id)
+        debt = ledger.account(program_id=taken.program_id, asset=CREDITS, kind="debt", owner_key=str(wallet.person_id))
         advance = [(debt, -missing), (wallet.credits_account_id, missing)]
-        booking = [(slice_id, -missing), (debt, missing)]
-        drafts.insert(0, Draft(award.program_id, "debt.advance", key, advance))
-        drafts.append(Draft(award.program_id, "debt.book", key, booking))
+        booking = [*_out_of_slices(transfer_id, missing), (debt, missing)]
+        drafts.insert(0, Draft(taken.program_id, "debt.advance", key, advance))
+        drafts.append(Draft(taken.program_id, "debt.book", key, booking))
     done = ledger.post(drafts, at=at)
-    part = LotPart(lot_id, lot.budget_id, lot.price_fen, award.credits)
+    part = LotPart(lot_id, lot.budget_id, lot.price_fen, taken.credits)
     if missing:
         advanced = LotPart(lot_id, lot.budget_id, lot.price_fen, missing)
         ledger.give_back([advanced], transfer_id=done[0].transfer_id, at=at)
@@ -68,33 +69,46 @@ def _negate(award: Award, wallet: Wallet, at: datetime) -> None:
     ledger.use_lots([part], transfer_id=done[1 if missing else 0].transfer_id, kind="reverse", at=at)
 
 
-def _take_back_carry(award: Award, wallet: Wallet, at: datetime) -> None:
-    """Undo what the award moved in the carry; where that is more than there is, whole credits make it up."""
-    carry = wallet.carry_micro - (award.carry_after - award.carry_before)
-    owed = -(carry // MICRO) if carry < 0 else 0
+def _settle_carry(wallet: Wallet, record_id: int, budget_id: int | None, at: datetime) -> None:
+    """Bring a carry that a reversal moved back below one credit.
+
+    Below zero, whole credits make it up and are owed. Above, what the wallet's other acts earned has become whole
+    credits that no award paid yet: an award of its own pays them, which earns nothing and only cashes the carry.
+    """
+    if wallet.carry_micro >= MICRO:
+        source_ref = f"record:{record_id}:wallet:{wallet.id}"
+        cashed = AwardRequest(wallet.program_id, wallet.person_id, "carry", source_ref, at, budget_id=budget_id)
+        award([cashed], at=at, wallets={(wallet.person_id, wallet.program_id): wallet})
+        return
+    owed = max(-(wallet.carry_micro // MICRO), 0)
     if owed:
-        carry += owed * MICRO
+        wallet.carry_micro += owed * MICRO
         debts.add_debt(wallet, owed)
-    wallet.carry_micro = carry
-    connection().execute(update(Wallet).where(Wallet.id == wallet.id).values(carry_micro=carry))
+    connection().execute(update(Wallet).where(Wallet.id == wallet.id).values(carry_micro=wallet.carry_micro))
 
 
-def _free_caps(award: Award) -> None:
+def _free_caps(taken: Award) -> None:
     """The room that the award had used under its caps is free again."""
-    kept = award.earned_micro - award.cut_micro
-    if not kept or award.record_id is None:
+    kept = taken.earned_micro - taken.cut_micro
+    if not kept or taken.record_id is None:
         return
     occurred = connection().exec_driver_sql(
-        "select scenario_id, occurred_at from records where id = %s", (award.record_id,)
+        "select scenario_id, occurred_at from records where id = %s", (taken.record_id,)
     )
     scenario_id, occurred_at = occurred.one()
     day = clock.business_day(occurred_at)
     keys = [(f"scenario:{scenario_id}", clock.period(kind, day).key) for kind in ("day", "week", "month", "year")]
-    keys.append((f"program:{award.program_id}", day.isoformat()))
-    caps.give_back(person_id=award.person_id, line_keys=keys, micro=kept)
+    keys.append((f"program:{taken.program_id}", day.isoformat()))
+    caps.give_back(person_id=taken.person_id, line_keys=keys, micro=kept)
 
 
-def _slice_of(transfer_id: int) -> int:
-    """The first account that an award's transfer took from: a slice of its budget."""
-    query = select(Entry.account_id).where(Entry.transfer_id == transfer_id, Entry.amount < 0).order_by(Entry.leg)
-    return int(connection().execute(query.limit(1)).scalar_one())
+def _out_of_slices(transfer_id: int, credits: int) -> list[tuple[int, int]]:
+    """Legs that take an amount from the slices that an award's transfer had taken from, each at most what it gave."""
+    query = select(Entry.account_id, Entry.amount).where(Entry.transfer_id == transfer_id, Entry.amount < 0)
+    legs = []
+    for account_id, amount in connection().execute(query.order_by(Entry.leg)):
+        part = min(credits, -amount)
+        if part:
+            legs.append((account_id, -part))
+            credits -= part
+    return legs

@@ -42,6 +42,7 @@ def statement(account_id: int, *, before: int | None = None, limit: int = 20) ->
 
 _WORDS: Mapping[str, tuple[str, str]] = {
     "award.record": ("绿色行为获得", "Earned by a green act"),
+    "award.carry": ("更正后零头凑成的整分", "Whole credits from the carry, after a correction"),
     "award.reverse": ("记录被更正，积分收回", "Taken back: the record was corrected"),
     "debt.advance": ("更正前预支", "Advanced before a correction"),
     "debt.book": ("更正后待补积分", "Owed after a correction"),
