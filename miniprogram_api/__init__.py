@@ -9,11 +9,31 @@ from __future__ import annotations
 from apiflask import APIFlask
 
 from app.config import Settings
-from miniprogram_api import boards, consents, home, me, notices, privacy, programs, records, sign_in, wallet
+from miniprogram_api import (
+    boards,
+    consents,
+    home,
+    mall,
+    me,
+    notices,
+    orders,
+    privacy,
+    programs,
+    records,
+    shops,
+    sign_in,
+    vehicles,
+    wallet,
+    welfare,
+)
 from wechat.login import Login
 
 PREFIX = "/api/v1"
-SUBJECTS = (sign_in, me, home, privacy, consents, programs, records, wallet, boards, notices)
+SUBJECTS = (
+    *(sign_in, me, home, privacy, consents),
+    *(programs, records, vehicles, wallet, boards),
+    *(mall, orders, shops, welfare, notices),
+)
 
 
 def register(app: APIFlask, settings: Settings) -> None:

@@ -10,6 +10,7 @@ from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.funding.models import Budget
 from app.mall.models import Item
+from app.mall.queries import item, program_of, shelf
 
 ITEM_UNDERFUNDED = declare(
     "item_underfunded",
@@ -65,17 +66,14 @@ def take_stock(*, item_id: int, pieces: int, at: datetime) -> Item:
     return item
 
 
-def listing(program_id: int, *, after: int, limit: int, at: datetime) -> list[Item]:
-    """Items on sale, by cursor on the id."""
-    query = (
-        select(Item)
-        .where(Item.program_id == program_id, Item.state == "on_sale", Item.id > after)
-        .where((Item.sale_from.is_(None)) | (Item.sale_from <= at))
-        .where((Item.sale_until.is_(None)) | (Item.sale_until > at))
-        .order_by(Item.id)
-        .limit(limit)
-    )
-    return list(session().scalars(query))
-
-
-__all__ = ["ITEM_UNDERFUNDED", "NOT_ON_SALE", "SOLD_OUT", "Item", "listing", "publish", "take_stock"]
+__all__ = [
+    "ITEM_UNDERFUNDED",
+    "NOT_ON_SALE",
+    "SOLD_OUT",
+    "Item",
+    "item",
+    "program_of",
+    "publish",
+    "shelf",
+    "take_stock",
+]

@@ -76,6 +76,11 @@ def shop_of_staff(*, shop_id: int, person_id: int, at: datetime) -> tuple[Shop, 
     return found[0], found[1]
 
 
+def shops(merchant_id: int) -> list[Shop]:
+    """A merchant's shops by name."""
+    return list(session().scalars(select(Shop).where(Shop.merchant_id == merchant_id).order_by(Shop.name)))
+
+
 def shops_of_person(person_id: int, at: datetime) -> list[tuple[Shop, Merchant, str]]:
     """The shops where a person works now, with the role."""
     query = (
@@ -97,5 +102,5 @@ def owed_fen(merchant: Merchant) -> int:
 
 __all__ = [
     "NOT_STAFF", "Merchant", "Shop", "Staff", "dismiss", "employ", "open_shop", "owed_fen", "register",
-    "shop_of_staff", "shops_of_person",
+    "shop_of_staff", "shops", "shops_of_person",
 ]  # fmt: skip

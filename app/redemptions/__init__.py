@@ -10,14 +10,24 @@ from app.redemptions.actions import (
     CODE_WRONG_SHOP,
     OWN_CODE,
     UNDO_TOO_LATE,
+    UNDO_WITHIN,
     Verdict,
     issue,
     preview,
     redeem,
+    spendable,
     undo,
 )
 from app.redemptions.models import Code, CodeFunding, Redemption
-from app.redemptions.queries import codes_of_order, codes_of_person, show, tally
+from app.redemptions.queries import (
+    codes_of_order,
+    codes_of_person,
+    codes_shown,
+    scan,
+    scans_of_shop,
+    show,
+    tally,
+)
 
 __all__ = [
     "CODE_EXPIRED",
@@ -29,16 +39,21 @@ __all__ = [
     "CODE_WRONG_SHOP",
     "OWN_CODE",
     "UNDO_TOO_LATE",
+    "UNDO_WITHIN",
     "Code",
     "CodeFunding",
     "Redemption",
     "Verdict",
     "codes_of_order",
     "codes_of_person",
+    "codes_shown",
     "issue",
     "preview",
     "redeem",
+    "scan",
+    "scans_of_shop",
     "show",
+    "spendable",
     "tally",
     "undo",
 ]

@@ -118,7 +118,7 @@ def preview(*, typed: str, shop_id: int, staff_person_id: int, at: datetime) -> 
     shop, merchant = merchants.shop_of_staff(shop_id=shop_id, person_id=staff_person_id, at=at)
     code = _found(typed, shop.program_id)
     _fit(code, merchant.id, staff_person_id, at)
-    _spendable(code, at)
+    spendable(code, at)
     return code
 
 
@@ -146,7 +146,7 @@ def redeem(*, typed: str, shop_id: int, staff_person_id: int, scan_id: str, at: 
         repeated = _scan(staff_person_id, scan_id)
         if repeated is not None:
             return _same_scan(repeated, code)
-        _spendable(_found(typed, shop.program_id), at)
+        spendable(_found(typed, shop.program_id), at)
         raise STATE_CONFLICT()
     transfer_id = _accrue(code, merchant.payable_account_id, at)
     row = {
@@ -184,7 +184,8 @@ def undo(*, redemption_id: int, shop_id: int, staff_person_id: int, at: datetime
     done = ledger.post([draft], at=at)[0]
     found.undone_at, found.undo_transfer_id = at, done.transfer_id
     session().flush()
-    connection().execute(update(Code).where(Code.id == found.code_id).values(state="issued"))
+    code = update(Code).where(Code.id == found.code_id).values(state="issued").returning(Code.order_id)
+    _reopen(connection().execute(code).scalar_one())
 
 
 def _accrue(code: Any, payable_account_id: int, at: datetime) -> int:
@@ -238,7 +239,8 @@ def _fit(code: Any, merchant_id: int, staff_person_id: int, at: datetime) -> Non
         raise OWN_CODE()
 
 
-def _spendable(code: Any, at: datetime) -> None:
+def spendable(code: Any, at: datetime) -> None:
+    """Refuse a code that can't be used now. Raises CODE_USED with when and where, or what else is in the way."""
     if code.state == "redeemed":
         raise CODE_USED(**_use_of(code.id))
     if code.state == "refunded":
@@ -280,3 +282,9 @@ def _fulfil(order_id: int, at: datetime) -> None:
         """
     )
     connection().execute(done, {"order": order_id, "at": at})
+
+
+def _reopen(order_id: int) -> None:
+    """A code of the order lives again, so the order is not fulfilled."""
+    again = text("update orders set state = 'paid', fulfilled_at = null where id = :order and state = 'fulfilled'")
+    connection().execute(again, {"order": order_id})

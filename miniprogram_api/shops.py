@@ -1,0 +1,252 @@
+"""The shop's side: a verdict at once, undo within ten minutes, today's count and sum, and what we owe.
+
+Guessing is limited by wrong codes per clerk and per address. They are counted after the refused command is over, and
+when they can't be counted nothing is looked up. Typing slips, which the check character shows, don't count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from apiflask import APIBlueprint
+from flask import Response
+from marshmallow import fields
+
+from app import limits, merchants, people, programs, redemptions
+from app.clock import now
+from app.db import retrying, transaction
+from app.errors import FORBIDDEN, IDEMPOTENCY_CONFLICT, NOT_FOUND, Refusal
+from app.merchants import Merchant, Shop
+from app.people import Login
+from edge import schemas
+from edge.answers import answer
+from edge.guards import client_address
+from edge.paging import PageQuery, decode, page, paged
+from edge.routes import asks, gives, refuses, takes
+from miniprogram_api.guards import citizen, clerk
+from miniprogram_api.show import either, when, when_or_none
+
+T = TypeVar("T")
+routes = APIBlueprint("shops", __name__, tag="Shops")
+CLERK, OWNER = "clerk", "owner"
+VERDICTS = (
+    merchants.NOT_STAFF,
+    redemptions.CODE_MISTYPED,
+    redemptions.CODE_INVALID,
+    redemptions.CODE_USED,
+    redemptions.CODE_EXPIRED,
+    redemptions.CODE_NOT_YET,
+    redemptions.CODE_REFUNDED,
+    redemptions.CODE_WRONG_SHOP,
+    redemptions.OWN_CODE,
+)
+
+
+class Typed(schemas.Request):
+    code = schemas.Text(longest=40, required=True, metadata={"description": "as typed or scanned", "example": "0"})
+
+
+class Scan(Typed):
+    scan_id = schemas.reference(required=True, metadata={"description": "one per scan; a lost answer is asked again"})
+
+
+class ShopShown(schemas.Answer):
+    id = fields.String(required=True)
+    program = fields.String(required=True)
+    name = fields.String(required=True)
+    address = fields.String(required=True)
+    merchant = fields.String(required=True)
+    role = fields.String(required=True, metadata={"description": "clerk or owner"})
+
+
+class Shops(schemas.Answer):
+    items = fields.List(fields.Nested(ShopShown), required=True)
+
+
+class Preview(schemas.Answer):
+    title = fields.String(required=True)
+    buyer = fields.String(required=True, metadata={"description": "masked"})
+    owed_fen = fields.Integer(required=True, metadata={"description": "what we shall owe for it"})
+    valid_until = fields.String(required=True)
+
+
+class RedemptionShown(schemas.Answer):
+    id = fields.String(required=True)
+    title = fields.String(required=True)
+    owed_fen = fields.Integer(required=True)
+    redeemed_at = fields.String(required=True)
+    undo_until = fields.String(required=True)
+    undone_at = fields.String(required=True, allow_none=True)
+    clerk = fields.String(required=True, metadata={"description": "masked"})
+
+
+class Tally(schemas.Answer):
+    date = fields.String(required=True)
+    count = fields.Integer(required=True)
+    owed_fen = fields.Integer(required=True)
+
+
+class Owed(schemas.Answer):
+    merchant = fields.String(required=True)
+    owed_fen = fields.Integer(required=True, metadata={"description": "over all its shops, from the ledger"})
+    as_of = fields.String(required=True)
+
+
+@routes.get("/shops")
+@citizen()
+@gives(Shops)
+def get_shops(login: Login) -> Response:
+    """Shops where I work"""
+    rows = merchants.shops_of_person(login.person_id, now())
+    return answer({"items": [_shop(*row) for row in rows]})
+
+
+@routes.post("/shops/<id:shop_id>/preview")
+@clerk(CLERK, OWNER)
+@takes(Typed, example={"code": "0123-4567-89AK"})
+@gives(Preview)
+@refuses(*VERDICTS, FORBIDDEN)
+def preview(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -> Response:
+    """Look at a code
+
+    Without spending it: what it is for, whose (masked), and until when.
+    """
+
+    def look() -> dict[str, Any]:
+        code = redemptions.preview(typed=body["code"], shop_id=shop.id, staff_person_id=login.person_id, at=now())
+        buyer = people.shown(code.person_id)
+        return {
+            "title": either(code.title, code.title_en),
+            "buyer": people.masked(buyer.nickname, buyer.pseudonym),
+            "owed_fen": code.settlement_fen,
+            "valid_until": when(code.valid_until),
+        }
+
+    return answer(_guess(login, look))
+
+
+@routes.post("/shops/<id:shop_id>/redemptions")
+@clerk(CLERK, OWNER)
+@takes(Scan, example={"code": "0123-4567-89AK", "scan_id": "scan-20261125-1"})
+@gives(RedemptionShown, status=201)
+@refuses(*VERDICTS, FORBIDDEN, IDEMPOTENCY_CONFLICT)
+def redeem(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -> Response:
+    """Redeem a code
+
+    Spends it once, whoever else scans it; the loser hears when and where it was used. The same `scan_id` is answered
+    with the first verdict (200).
+    """
+    shop_id, at = shop.id, now()
+
+    def command() -> redemptions.Verdict:
+        with transaction():
+            return redemptions.redeem(
+                typed=body["code"],
+                shop_id=shop_id,
+                staff_person_id=login.person_id,
+                scan_id=body["scan_id"],
+                at=at,
+            )
+
+    verdict = _guess(login, lambda: retrying(command))
+    shown = _redemption(redemptions.scan(verdict.redemption_id, shop_id))
+    return answer(shown, 200 if verdict.repeated else 201)
+
+
+@routes.post("/shops/<id:shop_id>/redemptions/<id:redemption_id>/undo")
+@clerk(CLERK, OWNER)
+@gives(RedemptionShown)
+@refuses(NOT_FOUND, merchants.NOT_STAFF, FORBIDDEN, redemptions.UNDO_TOO_LATE)
+def undo(login: Login, shop: Shop, merchant: Merchant, redemption_id: int) -> Response:
+    """Undo a slip
+
+    Within ten minutes, by the same shop; the code lives again. Again changes nothing.
+    """
+    shop_id, at = shop.id, now()
+
+    def command() -> None:
+        with transaction():
+            redemptions.undo(redemption_id=redemption_id, shop_id=shop_id, staff_person_id=login.person_id, at=at)
+
+    retrying(command)
+    return answer(_redemption(redemptions.scan(redemption_id, shop_id)))
+
+
+@routes.get("/shops/<id:shop_id>/redemptions")
+@clerk(CLERK, OWNER)
+@asks(PageQuery)
+@gives(paged("RedemptionPage", RedemptionShown))
+@refuses(merchants.NOT_STAFF, FORBIDDEN)
+def get_redemptions(login: Login, shop: Shop, merchant: Merchant, query: dict[str, Any]) -> Response:
+    """The shop's redemptions
+
+    Newest first, undone ones too, each with who scanned it.
+    """
+    before = decode(query["cursor"], 1)
+    rows = redemptions.scans_of_shop(shop.id, before=before[0] if before else None, limit=query["limit"] + 1)
+    return answer(page(rows, query["limit"], _redemption, lambda row: (row.id,)))
+
+
+@routes.get("/shops/<id:shop_id>/today")
+@clerk(CLERK, OWNER)
+@gives(Tally)
+@refuses(merchants.NOT_STAFF, FORBIDDEN)
+def get_today(login: Login, shop: Shop, merchant: Merchant) -> Response:
+    """The shop's day
+
+    How many were redeemed today in Shanghai, and what we owe for them.
+    """
+    at = now()
+    count, owed_fen = redemptions.tally(shop.id, at=at)
+    return answer({"date": when(at)[:10], "count": count, "owed_fen": owed_fen})
+
+
+@routes.get("/shops/<id:shop_id>/owed")
+@clerk(OWNER)
+@gives(Owed)
+@refuses(merchants.NOT_STAFF, FORBIDDEN)
+def get_owed(login: Login, shop: Shop, merchant: Merchant) -> Response:
+    """What we owe the merchant
+
+    Over all its shops, from the ledger. For owners.
+    """
+    shown = either(merchant.name, merchant.name_en)
+    return answer({"merchant": shown, "owed_fen": merchants.owed_fen(merchant), "as_of": when(now())})
+
+
+def _guess(login: Login, command: Callable[[], T]) -> T:
+    """Run what looks a typed code up. Raises TOO_MANY after ten wrong ones in ten minutes, BUSY without a counter."""
+    subjects = (f"staff:{login.person_id}", f"address:{client_address()}")
+    for subject in subjects:
+        limits.check(limits.WRONG_CODE, subject)
+    try:
+        return command()
+    except Refusal as refusal:
+        if refusal.code == redemptions.CODE_INVALID.code:
+            for subject in subjects:
+                limits.take(limits.WRONG_CODE, subject)
+        raise
+
+
+def _shop(shop: Shop, merchant: Merchant, role: str) -> dict[str, Any]:
+    return {
+        "id": str(shop.id),
+        "program": programs.known_by_id(shop.program_id).code,
+        "name": shop.name,
+        "address": shop.address,
+        "merchant": either(merchant.name, merchant.name_en),
+        "role": role,
+    }
+
+
+def _redemption(row: Any) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "title": either(row.title, row.title_en),
+        "owed_fen": row.owed_fen,
+        "redeemed_at": when(row.redeemed_at),
+        "undo_until": when(row.redeemed_at + redemptions.UNDO_WITHIN),
+        "undone_at": when_or_none(row.undone_at),
+        "clerk": people.masked(row.nickname, row.pseudonym),
+    }
