@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app import people, programs, records
+from app import merchants, orders, people, programs, records, redemptions, sources, vehicles
 from app.clock import now
 from app.db import transaction
 from edge.guards import UnguardedRoute, inventory, public, refuse_unguarded
@@ -26,6 +26,7 @@ LISTED = [
     for line in Path(__file__).with_name("routes.txt").read_text("utf-8").splitlines()
     if line and not line.startswith("#")
 ]
+ROLES = {(method, path): guard.partition("(")[2] for method, path, guard in LISTED}
 FILLED = {"id": "999999999", "code": "nowhere", "path": "x", "default": "x"}
 
 
@@ -126,8 +127,61 @@ def _record_of(person_id: int) -> int:
         return records.take(act, at=now()).record_id or 0
 
 
+def _order_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        world.rich(made, person_id, 300, at=now())
+        wanted = {"item_id": made.item_id, "quantity": 1, "client_ref": "r", "price_credits": 100}
+        return orders.place(person_id=person_id, program_id=made.program_id, at=now(), **wanted).order.id
+
+
+def _code_of(person_id: int) -> int:
+    return redemptions.codes_of_order(_order_of(person_id))[0]
+
+
+def _vehicle_of(person_id: int) -> int:
+    with transaction():
+        world.car(person_id)
+    return vehicles.of_person(person_id)[0][0].id
+
+
+def _account_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=0)
+        source_id = made.sources["partner"]
+        return sources.bind_account(source_id=source_id, person_id=person_id, account="card-1", at=now()).id
+
+
 # How to make what the ids in addresses name, for a given owner. A route with another id needs a line here.
-OWNED: dict[str, Callable[[int], int]] = {"session_id": _session_of, "record_id": _record_of}
+OWNED: dict[str, Callable[[int], int]] = {
+    "session_id": _session_of,
+    "record_id": _record_of,
+    "order_id": _order_of,
+    "code_id": _code_of,
+    "vehicle_id": _vehicle_of,
+    "account_id": _account_of,
+}
+
+
+@pytest.mark.parametrize(("method", "path"), of_kind("clerk"))
+def test_a_clerk_is_one_in_the_own_shop_only(alice: Phone, db_session: Session, method: str, path: str) -> None:
+    """Of another merchant's shop nothing is seen; and of the own one no more than the role allows."""
+    clerk = int(alice.get("/me").json["id"])  # type: ignore[index]
+    with transaction():
+        own, other = world.build(people=0), world.build(people=0)
+        world.clerk(own, clerk, at=now())
+    where = {shop: address(path.replace("<id:shop_id>", str(shop))) for shop in (own.shop_id, other.shop_id)}
+    body = _example(alice.client, method, path)
+    elsewhere = alice.call(method, where[other.shop_id].removeprefix("/api/v1"), json=body)
+    assert (elsewhere.status_code, code_of(elsewhere)) == (403, "not_staff")
+    here = alice.call(method, where[own.shop_id].removeprefix("/api/v1"), json=body)
+    may = "clerk" in ROLES[method, path]
+    assert (here.status_code == 403) is not may
+    with transaction():
+        merchants.dismiss(shop_id=own.shop_id, person_id=clerk, at=now())
+    gone = alice.call(method, where[own.shop_id].removeprefix("/api/v1"), json=body)
+    assert (gone.status_code, code_of(gone)) == (403, "not_staff"), "at the next call, not later"
 
 
 def test_the_application_refuses_to_start_with_a_bare_route() -> None:
