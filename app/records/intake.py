@@ -56,7 +56,8 @@ def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:
         counting.calculate(works)
         _store(works, at)
         works = _without_raced(works, answers)
-        _overtake(works, at)
+        if _overtake(works, at):
+            wallets = _lock(works, at)  # what was overtaken changed carries and debts
         claims.make(works)
         counting.count(works, at=at, wallets=wallets)
         publish(works)
@@ -198,11 +199,12 @@ def _without_raced(works: Sequence[Work], answers: list[Taken | None]) -> list[W
     return [work for work in works if work.record_id is not None]
 
 
-def _overtake(works: Sequence[Work], at: datetime) -> None:
-    """Better evidence arrived: what it overtakes is reversed and names the record that counts now."""
-    for work in works:
-        for record_id in dict.fromkeys(work.overtaken):
-            reversal.collapse_onto(record_id=record_id, better_id=work.record_id or 0, at=at)
+def _overtake(works: Sequence[Work], at: datetime) -> bool:
+    """Better evidence arrived: what it overtakes is reversed and names the record that counts now. Whether any did."""
+    pairs = [(record_id, work.record_id or 0) for work in works for record_id in dict.fromkeys(work.overtaken)]
+    for record_id, better_id in pairs:
+        reversal.collapse_onto(record_id=record_id, better_id=better_id, at=at)
+    return bool(pairs)
 
 
 def publish(works: Sequence[Work]) -> None:
