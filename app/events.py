@@ -8,7 +8,6 @@ from __future__ import annotations
 RECORD_COUNTED = "record.counted"
 RECORD_REVERSED = "record.reversed"
 AWARD_PAID = "award.paid"
-SCORES_CHANGED = "scores.changed"
 BUDGET_FUNDED = "budget.funded"
 CODE_REDEEMED = "code.redeemed"
 PERSON_CHANGED = "person.changed"
@@ -18,7 +17,6 @@ ALL = (
     RECORD_COUNTED,
     RECORD_REVERSED,
     AWARD_PAID,
-    SCORES_CHANGED,
     BUDGET_FUNDED,
     CODE_REDEEMED,
     PERSON_CHANGED,
