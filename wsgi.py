@@ -17,7 +17,6 @@ import ops
 import public_site
 from app import cache, config, memo, tables, vault  # noqa: F401
 from app.db import db
-from app.merchants import cli as merchants_cli
 from app.methodologies import cli as methodologies_cli
 from app.operators import cli as operators_cli
 from app.scenarios import from_templates
@@ -50,7 +49,6 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     commands.register(app)
     demo.cli.register(app)
     ingestion.files.cli.register(app)
-    merchants_cli.register(app)
     methodologies_cli.register(app)
     operators_cli.register(app, make_scenarios=from_templates.offer_all, copy_scenarios=from_templates.drafts_of)
     miniprogram_api.register(app, settings)

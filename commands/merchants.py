@@ -17,22 +17,24 @@ group = AppGroup("merchants", help="Merchants, shops, clerks, what is owed.")
 
 _OWED = text(
     """
-    select m.code, m.name, m.state, a.balance as "owed fen",
+    select m.code, m.name, m.state, a.balance as owed_fen,
            count(r.id) filter (where r.undone_at is null) as redemptions,
-           coalesce(sum(r.owed_fen) filter (where r.undone_at is null), 0) as "by lines fen"
+           coalesce(sum(r.owed_fen) filter (where r.undone_at is null), 0) as by_lines_fen
     from merchants m join accounts a on a.id = m.payable_account_id left join redemptions r on r.merchant_id = m.id
-    where m.program_id = :program group by m.id, a.balance order by m.code
+    where m.program_id = :program and (cast(:merchant as text) is null or m.code = :merchant) group by m.id, a.balance order by m.code
     """
 )
 
 
 @group.command("owed")
+@click.argument("merchant_code", required=False)
 @program_option
 @json_option
-def owed(code: str, as_json: bool) -> None:
-    """What we owe each merchant: by the ledger, and by its redemptions line by line."""
+def owed(merchant_code: str | None, code: str, as_json: bool) -> None:
+    """What we owe a merchant, or all of them: by the ledger, and by its redemptions line by line."""
     with refused_with_words():
-        rows = connection().execute(_OWED, {"program": programs.by_code(code).id}).mappings()
+        values = {"program": programs.by_code(code).id, "merchant": merchant_code}
+        rows = connection().execute(_OWED, values).mappings()
         show(rows, as_json=as_json, empty="no merchants")  # type: ignore[arg-type]
 
 
