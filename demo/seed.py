@@ -155,14 +155,15 @@ def _person(settings: Settings, name: str, at: datetime) -> None:
     session().execute(update(Person).where(Person.id == person_id, Person.nickname.is_(None)).values(nickname=nickname))
     program = programs.by_code(code)
     if programs.membership(program.id, person_id) is None:
-        terms = programs.terms_in_force(program.id, at)
+        since = day_start(program.starts_on)  # so that the dated examples of the docs are acts of a member
+        terms = programs.terms_in_force(program.id, since)
         shown = programs.Pass(invitation=_invitation(program, unit, at)) if program.joining == "invitation" else None
         people.join_program(
             person_id=person_id,
             program=program,
             terms_version=terms.version,
             shown=shown or programs.Pass(org_unit=unit),
-            at=at,
+            at=since,
         )
     for purpose in ("vehicle", "rides", "steps", "office", "household"):
         consents.agree(person_id=person_id, key=purpose, version=consents.purpose(purpose).version, at=at)
