@@ -198,7 +198,8 @@ def _claim_redis(redis_url: str) -> None:
 
 def _template(admin_url: str, redis_url: str) -> str:
     """The migrated database that slots are cloned from, made once for each state of the migrations."""
-    files = sorted((ROOT / "migrations" / "versions").glob("*.py"))
+    folder = ROOT / "migrations"
+    files = sorted([*folder.glob("versions/*.py"), *folder.glob("sql/*.sql")])
     seen = hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()[:12]
     name, draft = f"diandi_template_{seen}", f"diandi_draft_{seen}"
     with open(VAR / "test" / "template.lock", "a") as guard:
