@@ -239,7 +239,7 @@ class Facts(fields.Dict):
         if not self._name.fullmatch(name):
             raise ValidationError("数据项名称应为小写字母、数字与下划线|names are lower-case letters, digits and _")
         if isinstance(fact, Decimal):
-            fact = int(fact) if fact == fact.to_integral_value() else f"{fact:f}"
+            fact = int(fact) if fact == fact.to_integral_value() else f"{fact.normalize():f}"
         number = isinstance(fact, int) and not isinstance(fact, bool) and abs(fact) <= LARGEST_INTEGER
         if not number and not (isinstance(fact, str) and len(fact) <= self._longest and not unusable(fact)):
             longest = self._longest

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from app import clock, programs
+from app import clock, people, programs
 from app.db import transaction
 from jobs.relay import relay_once
-from tests import world
+from tests import given, world
 from tests.edges.conftest import Phone, phone_of, wechat
 from tests.world import World
 
@@ -64,7 +64,8 @@ def settle(town: World, phone_of: Callable[[str], Phone]) -> Callable[..., Citiz
         phone = phone_of(user)
         person_id = int(phone.get("/me").json["id"])  # type: ignore[index]
         with transaction():
-            world.join(programs.by_code((of or town).code), person_id=person_id, at=NOW, **shown)
+            given.member(programs.by_code((of or town).code), person_id, at=NOW, **shown)
+            agree_to_all(person_id)
         return Citizen(phone, person_id)
 
     return make
@@ -78,6 +79,12 @@ def ann(settle: Callable[..., Citizen]) -> Citizen:
 @pytest.fixture
 def ben(settle: Callable[..., Citizen]) -> Citizen:
     return settle("bob")
+
+
+def agree_to_all(person_id: int) -> None:
+    """Consent to every purpose."""
+    for key, purpose in people.PURPOSES.items():
+        people.consents.agree(person_id=person_id, key=key, version=purpose.version, at=NOW)
 
 
 def deliver() -> None:

@@ -1,4 +1,4 @@
-"""The main loop over HTTP, in the demo: an act arrives, becomes grams, credits, a rank, something real, a gift, proof."""
+"""The main loop over HTTP, in the demo: an act arrives, becomes grams, credits, a rank, goods, a gift, proof."""
 
 from __future__ import annotations
 
