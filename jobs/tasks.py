@@ -60,6 +60,21 @@ def freeze_boards() -> int:
         return len(leaderboards.freeze_due(at=clock.now()))
 
 
+def expire_lots() -> int:
+    """Remind of what expires soon, and expire what has ended; answers how many lots expired."""
+    with transaction():
+        funding.remind(at=clock.now())
+    total = 0
+
+    def batch() -> int:
+        with transaction():
+            return funding.expire_lots(at=clock.now())
+
+    while expired := retrying(batch):
+        total += expired
+    return total
+
+
 def purge_nonces() -> int:
     with transaction():
         return sources.purge_nonces(at=clock.now())
@@ -80,5 +95,6 @@ CRON: tuple[Cron, ...] = (
     Cron("people.purge", "37 19 * * *", purge_people),
     Cron("records.close_days", "*/10 * * * *", close_days),
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
+    Cron("funding.expire_lots", "10 16 * * *", expire_lots),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
 )

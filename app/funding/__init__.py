@@ -2,6 +2,8 @@
 
 from app.funding.actions import BUDGET_UNKNOWN, open_budget, receive_deposit, sponsor
 from app.funding.awards import Awarded, AwardRequest, Wallets, award, lock_wallets, wallets_of
+from app.funding.expiry import expire_lots, remind
+from app.funding.holds import hold, release, settle
 from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
 from app.funding.pending import pay_pending
 from app.funding.reversals import reverse_awards
@@ -21,12 +23,17 @@ __all__ = [
     "Wallet",
     "Wallets",
     "award",
+    "expire_lots",
+    "hold",
     "lock_wallet",
     "lock_wallets",
     "open_budget",
     "pay_pending",
     "receive_deposit",
+    "release",
+    "remind",
     "reverse_awards",
+    "settle",
     "spend",
     "sponsor",
     "wallets_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from app import clock, methodologies
 from app.errors import Kind, Refusal, declare
@@ -144,8 +145,17 @@ def _facts(work: Work, catalog: Catalog) -> None:
         raise FACTS_INVALID(problems=[{"fact": p.name, "code": p.code, "zh": p.zh, "en": p.en} for p in invalid])
     for problem in problems:
         work.hold(reason("out_of_range", problem.zh))
-    if act.until - act.occurred_at > LONGEST_ACT:
+    if (
+        act.until - act.occurred_at > LONGEST_ACT
+        and scenario.claim in ("trip", "vehicle")
+        and not _stands_still(scenario)
+    ):
         work.hold(reason("out_of_range", "> 24 h"))
+
+
+def _stands_still(scenario: Any) -> bool:
+    """A car may be left at home for days; everything else that claims a trip ends within one."""
+    return bool(scenario.methodology == "car-free-day")
 
 
 def _vehicle(work: Work, vehicles: Vehicles) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app import events, funding, outbox
 from app.db import connection, run
 from app.errors import Kind, declare
-from app.records import claims, counting, mirrors, reversal
+from app.records import claims, counting, mirrors, reversal, risk
 from app.records.acts import Act, Taken, Work
 from app.records.catalog import Catalog, Vehicles, vehicle_of
 from app.records.checks import refusal_of
@@ -50,10 +50,11 @@ def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:
         catalog = Catalog([work.act for work in works], at)
         vehicles = _vehicles(works)
         works = _judged(works, catalog, vehicles, answers)
+        risk.assess_together(works, at)
         mirrors.choose_payers(works, catalog)
         wallets = _lock(works, at)
-        claims.settle(works)
         counting.calculate(works)
+        claims.settle(works)
         _store(works, at)
         works = _without_raced(works, answers)
         if _overtake(works, at):
@@ -86,14 +87,17 @@ def _new_works(acts: Sequence[Act], answers: list[Taken | None], at: datetime) -
     return works
 
 
+# A source belongs to one program, so (source, reference) finds an act in whatever program pays it; the showing in the
+# program that it was sent to comes first.
 _KNOWN = """
-    select r.program_id, r.source_id, r.reference, r.id, r.facts_hash, r.state, r.reason_code, r.reason_zh, r.reason_en,
-           coalesce(d.counted_mg, 0) as mg,
+    select distinct on (x.p, x.s, x.f) x.p as program_id, x.s as source_id, x.f as reference,
+           r.id, r.facts_hash, r.state, r.reason_code, r.reason_zh, r.reason_en, coalesce(d.counted_mg, 0) as mg,
            (select coalesce(sum(w.credits), 0) from awards w where w.record_id = r.id) as credits,
            (select min(w.state) from awards w where w.record_id = r.id and w.reason = 'record') as award_state
-    from records r left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
-    join unnest(%(p)s::bigint[], %(s)s::bigint[], %(f)s::text[]) as x (p, s, f)
-      on r.program_id = x.p and r.source_id = x.s and r.reference = x.f
+    from unnest(%(p)s::bigint[], %(s)s::bigint[], %(f)s::text[]) as x (p, s, f)
+    join records r on r.source_id = x.s and r.reference = x.f
+    left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
+    order by x.p, x.s, x.f, (r.program_id = x.p) desc
 """
 
 

@@ -33,6 +33,16 @@ def choose_payers(works: Sequence[Work], catalog: Catalog) -> None:
             _choose(work, memberships, catalog)
 
 
+def note_showings(work: Work, catalog: Catalog) -> None:
+    """Note the person's other programs that will show an act which this program pays: for a release after a review."""
+    for membership in catalog.memberships.get(work.act.person_id, []):
+        if membership.program_id != work.program.id:
+            offer = _offer(work, membership, catalog)
+            if offer is not None:
+                tier = offer.source_kinds[work.source.kind]
+                work.mirrors.append(Mirror(membership.program_id, offer.id, membership.org_unit_id, tier))
+
+
 def _choose(work: Work, memberships: Sequence[Any], catalog: Catalog) -> None:
     offers = []
     for membership in memberships:

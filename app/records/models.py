@@ -43,6 +43,7 @@ class Record(Model):
         CheckConstraint("tier in ('A','B','C','D','E')", name="tier"),
         CheckConstraint("ended_at >= occurred_at", name="span"),
         CheckConstraint("state in ('counted','mirrored') or reason_code is not null", name="says_why"),
+        Index("ix_records_source", "source_id", "reference"),
         Index("ix_records_person", "person_id", "id"),
         Index("ix_records_program_day", "program_id", "local_date"),
         Index("ix_records_held", "program_id", "id", postgresql_where=text("state = 'held'")),

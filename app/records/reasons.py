@@ -47,9 +47,13 @@ _WORDS: dict[str, tuple[str, str]] = {
         "这张照片此前已提交过，已转人工核实。",
         "This photo was handed in before; a person will look at it.",
     ),
+    "shared_device": (
+        "同一设备近期为多人提交数据，已转人工核实。",
+        "One device has sent data for several persons lately; a person will look at this one.",
+    ),
     "claimed_by_two": (
-        "同一行为有两人申报，双方均待核实。请保留凭证。",
-        "Two persons report the same act; both wait for a check. Please keep your evidence.",
+        "同一行为已有他人的记录，本条待人工核实。请保留凭证。",
+        "Somebody else's record stands for the same act; a person will look at this one. Please keep your evidence.",
     ),
     "same_act": (
         "这次行为已由其他来源记录（记录 {what}），不重复计算。",

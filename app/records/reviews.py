@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app import audit, clock, funding
 from app.db import connection
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
-from app.records import claims, counting, reversal
+from app.records import claims, counting, mirrors, reversal
 from app.records.acts import Act, Taken, Work
 from app.records.catalog import Catalog
 from app.records.intake import publish, take
@@ -30,8 +30,8 @@ def release(*, record_id: int, by: str, at: datetime) -> Taken:
     """Count a held record after all, by the methodology version of its day. Raises STATE_CONFLICT unless it is held."""
     record = _locked(record_id, "held")
     work = _work_of(record, at)
-    claims.settle([work])
     counting.calculate([work])
+    claims.settle([work])
     if work.state == "held":
         raise STATE_CONFLICT(state="held", reason=work.reason.code if work.reason else None)
     for overtaken in work.overtaken:
@@ -133,6 +133,7 @@ def _work_of(record: Any, at: datetime) -> Work:
     work.source = catalog.sources[record.source_id]
     work.tier, work.org_unit_id, work.record_id = record.tier, record.org_unit_id, record.id
     work.region = work.program.region
+    mirrors.note_showings(work, catalog)
     work.version = catalog.book.in_force(work.scenario.methodology, clock.business_day(act.occurred_at))
     if work.version is None:
         raise STATE_CONFLICT(state="held", reason="no_method_in_force")

@@ -5,9 +5,12 @@ Limits are project rules (data-sources.md 5; methodologies.md 5); a held act is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
+from app.db import run
 from app.records.acts import Work
 from app.records.reasons import Reason, reason
 
@@ -30,6 +33,42 @@ def assess(work: Work) -> Iterator[Reason]:
         found = rule(work)
         if found is not None:
             yield found
+
+
+_SEEN_BEFORE = """
+    select x.n,
+           exists (select from records r where r.facts->>'photo_hash' = x.photo and r.state <> 'rejected') as photo,
+           (select count(distinct r.person_id) from records r
+            where r.facts->>'device' = x.device and r.person_id <> x.person and r.received_at > %(since)s) as others
+    from unnest(%(n)s::int[], %(photo)s::text[], %(device)s::text[], %(person)s::bigint[])
+         as x (n, photo, device, person)
+"""
+PERSONS_A_DEVICE = 3
+DEVICE_MEMORY = timedelta(days=30)
+
+
+def assess_together(works: Sequence[Work], at: datetime) -> None:
+    """Rules that look at other records: a photo handed in before, one device for many. One statement for a batch, and
+    none when no act has such facts."""
+    marked = [work for work in works if work.act.facts.get("photo_hash") or work.act.facts.get("device")]
+    if not marked:
+        return
+    values = {
+        "n": list(range(len(marked))),
+        "photo": [work.act.facts.get("photo_hash") for work in marked],
+        "device": [work.act.facts.get("device") for work in marked],
+        "person": [work.act.person_id for work in marked],
+        "since": at - DEVICE_MEMORY,
+    }
+    photos: set[Any] = set()
+    for row in run(_SEEN_BEFORE, values):
+        work = marked[row.n]
+        photo = work.act.facts.get("photo_hash")
+        if photo and (row.photo or photo in photos):
+            work.hold(reason("repeated_photo"))
+        if row.others >= PERSONS_A_DEVICE:
+            work.hold(reason("shared_device"))
+        photos.add(photo)
 
 
 def _speed(work: Work) -> Reason | None:

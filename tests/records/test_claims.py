@@ -177,3 +177,54 @@ def test_reversing_the_paying_record_takes_its_showings_along(city: World) -> No
     with transaction():
         records.reverse(record_id=paying, code="fraud", words="x", by="operator:ops", at=AT)
     assert set(states(city).values()) | set(states(other).values()) == {"reversed"}
+
+
+def test_a_held_act_of_a_person_in_two_programs_is_known_when_it_comes_again(city: World) -> None:
+    """Held in the program that would pay, it has no showing yet; the repeat must find it there."""
+    with transaction():
+        other = world.build(template="city", people=0)
+    with transaction():
+        world.join(session().get_one(Program, other.program_id), person_id=city.people[0])
+        programs.reorder(person_id=city.people[0], codes=[other.code, city.code])
+    act = world.act(city, city.people[0], facts={"distance_km": "100"})
+    first = take(act)[0]
+    assert first.state == "held"
+    again = take(act)[0]
+    assert (again.outcome, again.record_id, again.state) == ("duplicate", first.record_id, "held")
+    with transaction():
+        records.release(record_id=first.record_id or 0, by="operator:ops", at=AT)
+    assert sorted({**states(city), **states(other)}.values()) == ["mirrored"] or set(states(city).values()) == {
+        "mirrored"
+    }
+    assert set(states(other).values()) == {"counted"}
+
+
+def test_a_car_left_at_home_for_three_days_is_not_held_for_its_length(city: World) -> None:
+    act = world.act(
+        city, city.people[0], "car-free-day", kind=next(iter(_kinds(city, "car-free-day"))),
+        facts={"stopped_hours": "72", "substitute_kg": "0"}, occurred_at=AT - timedelta(days=3), ended_at=AT,
+    )  # fmt: skip
+    assert take(act)[0].state == "counted"
+    ride = world.act(city, city.people[0], "bus-ride", occurred_at=AT - timedelta(days=2))
+    ride.ended_at = ride.occurred_at + HOUR
+    assert {one.state for one in take(ride)} <= {"duplicate", "counted"}
+    counted = [state for state in states(city).values() if state == "counted"]
+    assert len(counted) == 1
+
+
+def test_a_photo_handed_in_before_and_a_device_for_many_are_held(city: World) -> None:
+    def photo(person: int, minutes: int = 0, **facts: str) -> records.Act:
+        """A declared bus ride with evidence."""
+        start = AT - 3 * HOUR - timedelta(minutes=minutes)
+        values = {"facts": {"distance_km": "5", **facts}, "occurred_at": start, "ended_at": start + HOUR / 3}
+        return world.act(city, person, "bus-ride", kind="citizen", **values)
+
+    with transaction():
+        crowd = [world.join(session().get_one(Program, city.program_id)) for _ in range(4)]
+    first, second = take(photo(crowd[0], photo_hash="abc"))[0], take(photo(crowd[1], photo_hash="abc"))[0]
+    assert first.state == "counted"
+    assert (second.state, second.reason and second.reason.code) == ("held", "repeated_photo")
+    answers = [take(photo(person, 60, device="phone-1"))[0] for person in crowd]
+    assert [answer.state for answer in answers[-1:]] == ["held"]
+    assert answers[-1].reason is not None
+    assert answers[-1].reason.code == "shared_device"

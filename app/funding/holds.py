@@ -1,0 +1,69 @@
+"""Holds: credits set aside from a wallet, to be released to the lots they came from, or spent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app import ledger
+from app.db import run
+from app.errors import NOT_FOUND
+from app.funding.models import Wallet
+from app.funding.spending import Spent, spend
+from app.ledger import Draft, LotPart
+
+# Release and settlement share one natural key: a hold ends once, one way; the other is refused as a conflict.
+END = "hold.end"
+_PARTS = """
+    select u.lot_id, l.budget_id, l.price_fen, u.amount from lot_uses u join lots l on l.id = u.lot_id
+    where u.transfer_id = %(transfer)s order by u.id
+"""
+
+
+def hold(*, wallet: Wallet, credits: int, source_ref: str, at: datetime) -> Spent:
+    """Set credits of a locked wallet aside, oldest lots first. Raises INSUFFICIENT."""
+    return spend(
+        wallet=wallet,
+        credits=credits,
+        to_account_id=wallet.hold_account_id,
+        reason="hold",
+        source_ref=source_ref,
+        at=at,
+    )
+
+
+def release(*, wallet: Wallet, transfer_id: int, at: datetime) -> int:
+    """Give a hold back to its lots, exactly; twice is once. Answers the transfer.
+
+    Raises NOT_FOUND for no hold, LEDGER_CONFLICT for one that was spent.
+    """
+    parts = _parts(transfer_id)
+    draft = ledger.reversal_of(transfer_id, reason=END, source_ref=f"hold:{transfer_id}")
+    done = ledger.post([draft], at=at)[0]
+    if done.fresh:
+        ledger.give_back(parts, transfer_id=done.transfer_id, at=at)
+    return done.transfer_id
+
+
+def settle(*, wallet: Wallet, transfer_id: int, to_account_id: int, at: datetime) -> Spent:
+    """Spend a hold: its credits go on to another account; the lots stay as the hold left them.
+
+    Raises NOT_FOUND for no hold, LEDGER_CONFLICT for one that was released.
+    """
+    parts = _parts(transfer_id)
+    credits = sum(part.credits for part in parts)
+    draft = Draft(
+        program_id=wallet.program_id,
+        reason=END,
+        source_ref=f"hold:{transfer_id}",
+        legs=[(wallet.hold_account_id, -credits), (to_account_id, credits)],
+    )
+    return Spent(ledger.post([draft], at=at)[0].transfer_id, parts)
+
+
+def _parts(transfer_id: int) -> list[LotPart]:
+    found = [
+        LotPart(row.lot_id, row.budget_id, row.price_fen, row.amount) for row in run(_PARTS, {"transfer": transfer_id})
+    ]
+    if not found:
+        raise NOT_FOUND(hold=str(transfer_id))
+    return found
