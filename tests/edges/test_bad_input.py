@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -90,6 +91,18 @@ def test_bytes_that_can_not_be_read(alice: Phone, name: str) -> None:
     answer = alice.call("PUT", "/me", data=body, content_type="application/json")
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert alice.get("/me").json["nickname"] is None  # type: ignore[index]
+
+
+@pytest.mark.parametrize("size", [300_000, 256 * 1024 + 1])
+def test_a_body_in_chunks_is_not_cut_silently(alice: Phone, size: int) -> None:
+    """Cut to its beginning, this one would be read as right."""
+    body = io.BytesIO(WRITTEN.encode() + b" " * (size - len(WRITTEN)))
+    sent = {
+        "input_stream": body,
+        "environ_overrides": {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
+    }
+    answer = alice.call("PUT", "/me", content_type="application/json", **sent)
+    assert (answer.status_code, code_of(answer)) == (413, "body_too_large")
 
 
 @pytest.mark.parametrize(("field", "value", "code"), FIELDS)
