@@ -79,7 +79,8 @@ def receive_deposit(
     The credits of all deposits together are floor(fen × 1000 ÷ price), so no fen is lost to rounding. The same bank
     reference again is a no-op; with another amount IDEMPOTENCY_CONFLICT.
     """
-    locked = session().get_one(Budget, budget.id, with_for_update=True)
+    # No key lock: awards being stored refer to this row while they hold a slice that this deposit fills.
+    locked = session().get_one(Budget, budget.id, with_for_update={"key_share": True})
     known = select(Deposit).where(Deposit.budget_id == locked.id, Deposit.reference == reference)
     found = session().scalars(known).first()
     if found is not None:

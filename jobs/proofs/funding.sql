@@ -33,7 +33,7 @@ select b.id as budget_id, p.fen, m.fen as booked_fen, p.credits, c.credits as bo
 from budgets b left join paid p on p.budget_id = b.id left join money m on m.account_id = b.money_account_id
 left join cover c on c.budget_id = b.id
 where coalesce(p.fen, 0) <> coalesce(m.fen, 0) or coalesce(p.credits, 0) <> coalesce(c.credits, 0)
-   or coalesce(p.credits, 0) <> coalesce(p.fen, 0) * 1000 / b.price_fen;
+   or coalesce(p.credits, 0) <> floor(coalesce(p.fen, 0) * 1000 / b.price_fen);
 
 -- BUD-3: Credits held for codes are exactly those behind issued codes, per program.
 with held as (
