@@ -1,4 +1,4 @@
-"""The edge for operators on the command line: ``flask approvals|funding|records|boards|sources|merchants|mall …``.
+"""The edge for operators on the command line: ``flask approvals``, ``funding``, ``records`` and so on.
 
 Exit 0 done, 1 refused or something found, 2 wrong usage. Whoever acts is named with ``--as``; what moves credits or
 money by hand is only asked for here, and runs when a second operator approves it (``flask approvals approve``).
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from commands import approvals, boards, funding, mall, merchants, records, sources
+from commands import approvals, boards, funding, mall, merchants, records, scenarios, sources
 
-GROUPS = (approvals.group, boards.group, funding.group, mall.group, merchants.group, records.group, sources.group)
+GROUPS = tuple(module.group for module in (approvals, boards, funding, mall, merchants, records, scenarios, sources))
 
 
 def register(app: Flask) -> None:

@@ -21,7 +21,8 @@ _OWED = text(
            count(r.id) filter (where r.undone_at is null) as redemptions,
            coalesce(sum(r.owed_fen) filter (where r.undone_at is null), 0) as by_lines_fen
     from merchants m join accounts a on a.id = m.payable_account_id left join redemptions r on r.merchant_id = m.id
-    where m.program_id = :program and (cast(:merchant as text) is null or m.code = :merchant) group by m.id, a.balance order by m.code
+    where m.program_id = :program and (cast(:merchant as text) is null or m.code = :merchant)
+    group by m.id, a.balance order by m.code
     """
 )
 

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from app import cache as redis_cache
 from app.clock import now
 from app.db import connection, database_now, db
+from ops.figures import Figures
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_WAITING_SECONDS = 900.0
@@ -68,7 +69,10 @@ def metrics() -> Response:
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    business = CollectorRegistry()
+    business.register(Figures())
+    found = generate_latest(registry) + generate_latest(business)
+    return Response(found, content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_read_metrics() -> bool:

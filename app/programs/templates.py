@@ -92,6 +92,11 @@ def parse(text: str) -> Template:
     )
 
 
+def scenario_drafts(text: str) -> list[ScenarioDraft]:
+    """The ``[[scenarios]]`` of a TOML text. Raises ValueError, KeyError for one that is incomplete."""
+    return [_scenario(one) for one in tomllib.loads(text)["scenarios"]]
+
+
 def _scenario(content: dict[str, Any]) -> ScenarioDraft:
     return ScenarioDraft(
         code=content["code"],

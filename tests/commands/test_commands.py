@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,3 +149,36 @@ def test_unknown_names_are_refused_in_words(flask: Any, city: World) -> None:
     assert "unknown_operator" in flask("sources", "key", "--program", city.code, "partner", "--as", "no", exit_code=1)
     assert "not_found" in flask("merchants", "owed", "--program", "no-such", exit_code=1)
     flask("boards", "show", "--program", city.code, "--key", "2015-99", exit_code=2)
+
+
+def test_a_program_is_made_changed_and_ended_without_code(flask: Any, city: World, tmp_path: Path) -> None:
+    flask(
+        "programs", "create", "green-town", "--template", "city", "--name", "绿城", "--region", "CN-YN", "--as", "lin"
+    )
+    flask(
+        "programs", "create", "twin", "--copy-from", "green-town", "--name", "双城", "--region", "CN-GD", "--as", "lin"
+    )
+    listed = json.loads(flask("scenarios", "list", "--program", "twin", "--json"))
+    assert len(listed) == len(json.loads(flask("scenarios", "list", "--program", "green-town", "--json"))) > 5
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '[[scenarios]]\ncode = "own-cup"\nmethodology = "own-cup"\nclaim = "none"\n'
+        'name = { zh = "自带杯", en = "Own cup" }\n'
+        'text = { zh = "", en = "" }\nsource_kinds = { citizen = "E" }\ncaps = { day = 5 }\n'
+    )
+    assert "1 scenarios" in flask("scenarios", "offer", "--program", "twin", str(file), "--as", "lin")
+    file.write_text(file.read_text().replace('"own-cup"\nclaim', '"no-such-method"\nclaim'))
+    assert "scenario_invalid" in flask("scenarios", "offer", "--program", "twin", str(file), "--as", "lin", exit_code=1)
+    flask("scenarios", "retire", "--program", "twin", "own-cup", "--as", "lin")
+    assert "own-cup" not in flask("scenarios", "list", "--program", "twin")
+    sources = json.loads(flask("sources", "list", "--program", "twin", "--json"))
+    assert {one_["kind"] for one_ in sources} == {"citizen", "file", "office", "device", "system"}
+    flask("programs", "retire", "twin", "--reason", "结束", "--as", "lin")
+    assert one("select state from programs where code = 'twin'") == "retired"
+
+
+def test_the_business_figures_are_scraped(app: Any, client: Any, flask: Any, city: World) -> None:
+    flask("sources", "add", "--program", city.code, "late", "--kind", "partner", "--name", "x", "--as", "lin")
+    scraped = client.get("/metrics").text
+    assert f'diandi_budget_capacity_credits{{budget="{city.code}/main"}} 500000.0' in scraped
+    assert f'diandi_records_held{{program="{city.code}"}}' in scraped
