@@ -57,11 +57,16 @@ def takes(schema: type[Schema], *, example: Any = None, largest: int = LARGEST_B
 def asks(schema: type[Schema]) -> Callable[[View], View]:
     """The address has a query of this schema. A name that is unknown or occurs twice is refused."""
     instance = schema()
+    defaults: list[dict[str, Any]] = []  # what an empty query loads to, found out once
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return view(*args, load(instance, _query()), **kwargs)
+            if request.query_string:
+                return view(*args, load(instance, _query()), **kwargs)
+            if not defaults:
+                defaults.append(load(instance, {}))
+            return view(*args, dict(defaults[0]), **kwargs)
 
         spec_of(wrapper).setdefault("args", []).append((instance, "query"))
         return wrapper

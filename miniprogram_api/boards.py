@@ -15,6 +15,7 @@ from app import clock, leaderboards, programs
 from app.clock import now
 from app.errors import NOT_FOUND
 from app.leaderboards import BOARD_UNKNOWN, Board, Line, Mine
+from app.memo import remember
 from app.people import Login
 from app.records.checks import NOT_A_MEMBER
 from edge import schemas
@@ -28,6 +29,8 @@ routes = APIBlueprint("boards", __name__, tag="Boards")
 
 METRICS = {"grams": "mg", "credits": "credits"}
 LARGEST_PAGE, DEEPEST = 100, 10_000_000
+Parts = tuple[tuple[bytes, str], dict[str, Any] | None]
+"""What is the same for everybody, as bytes with a digest, and what is mine."""
 PATH = "/programs/<code:program>/boards/<code:subject>/<code:metric>/<code:period>"
 
 
@@ -104,13 +107,13 @@ def get_board(login: Login, query: dict[str, Any], program: str, subject: str, m
     if found.kind == "enterprise" and not programs.is_member(found.id, login.person_id):
         raise NOT_A_MEMBER(program=program)
     show = _units if subject == "unit" else _persons
-    common, mine = show(board, program, login.person_id, query["start"], query["limit"])
-    body = b'%s,"me":%s}' % (common[:-1], json.dumps(mine, ensure_ascii=False, separators=(",", ":")).encode())
-    etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
+    (common, digest), mine = show(board, program, login.person_id, query["start"], query["limit"])
+    own = _bytes(mine)
+    etag = f'"{digest}{_digest(own)}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=2", "Vary": "Authorization, Accept-Language"}
     if request.headers.get("If-None-Match") == etag:
         return Response(status=304, headers=headers)
-    return Response(body, 200, headers, mimetype="application/json")
+    return Response(b'%s,"me":%s}' % (common[:-1], own), 200, headers, mimetype="application/json")
 
 
 @routes.get(PATH + "/me")
@@ -151,29 +154,27 @@ def _board(program_id: int, subject: str, metric: str, period: str, key: str | N
         raise BOARD_UNKNOWN(period=period, key=key) from None
 
 
-def _persons(board: Board, program: str, person_id: int, start: int, limit: int) -> tuple[bytes, dict[str, Any] | None]:
-    """The common part is made once in two seconds and kept in Redis; my own row comes with the same trip."""
-    at = now()
-    under = f"page:{start}:{limit}:{language()}"
-    kept, mine = None, None
-    if not leaderboards.is_frozen(board, at):
-        glance = leaderboards.glance(board, person_id, kept_under=under)
-        kept, mine = glance.kept, glance.mine
-    if mine is None:
-        mine = leaderboards.my_line(board, person_id, at=at)
-    if kept is None:
-        found = leaderboards.page(board, offset=start - 1, limit=limit, at=at)
-        content = _common(board, program, found.total, found.frozen, start, limit)
-        content["lines"] = _named(found.lines)
-        kept = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        if not found.frozen:
-            leaderboards.keep(board, under, kept)
+def _persons(board: Board, program: str, person_id: int, start: int, limit: int) -> Parts:
+    """The common part is made once in two seconds for all processes; my own row comes fresh, in one trip."""
+    at, under = now(), f"page:{start}:{limit}:{language()}"
+    common = remember(("board page", board.key, under), lambda: _page(board, program, start, limit, under))
+    mine = leaderboards.my_line(board, person_id, at=at)
     if mine.line is None:
-        return kept, None
-    return kept, {**_place(mine.line), "neighbours": _named(mine.around)}
+        return common, None
+    return common, {**_place(mine.line), "neighbours": _named(mine.around)}
 
 
-def _units(board: Board, program: str, person_id: int, start: int, limit: int) -> tuple[bytes, dict[str, Any] | None]:
+def _page(board: Board, program: str, start: int, limit: int, under: str) -> tuple[bytes, str]:
+    body = leaderboards.kept(board, under)
+    if body is None:
+        found = leaderboards.page(board, offset=start - 1, limit=limit, at=now())
+        content = _common(board, program, found.total, found.frozen, start, limit)
+        body = _bytes({**content, "lines": _named(found.lines)})
+        leaderboards.keep(board, under, body)
+    return body, _digest(body)
+
+
+def _units(board: Board, program: str, person_id: int, start: int, limit: int) -> Parts:
     """Org-units are few: all visible ones are ranked among themselves."""
     at = now()
     lines = leaderboards.unit_lines(board, at=at)
@@ -181,7 +182,8 @@ def _units(board: Board, program: str, person_id: int, start: int, limit: int) -
     names = leaderboards.visible_units(board.program_id)
     shown = [_line(line, either(names[line.subject_id].name, names[line.subject_id].name_en)) for line in lines]
     content["lines"] = shown[start - 1 : start - 1 + limit]
-    common = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    body = _bytes(content)
+    common = body, _digest(body)
     own = _own_unit(board, person_id, lines)
     if own is None:
         return common, None
@@ -224,3 +226,11 @@ def _line(line: Line, name: str, avatar_url: str | None = None) -> dict[str, Any
 
 def _place(line: Line) -> dict[str, Any]:
     return {"rank": line.rank, "score": str(line.score), "movement": line.movement}
+
+
+def _bytes(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=8).hexdigest()

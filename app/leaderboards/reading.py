@@ -60,14 +60,6 @@ class Mine:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What one trip to Redis shows: the kept bytes of a page, and one's own place (None: ask PostgreSQL)."""
-
-    kept: bytes | None
-    mine: Mine | None
-
-
 _PAGE = """
 local rows = redis.call('ZREVRANGE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES')
 return {redis.call('ZCARD', KEYS[1]), rows}
@@ -75,12 +67,11 @@ return {redis.call('ZCARD', KEYS[1]), rows}
 _MINE = """
 local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
 local total = redis.call('ZCARD', KEYS[1])
-local kept = redis.call('GET', KEYS[3])
-if not rank then return {-1, total, {}, -1, kept} end
+if not rank then return {-1, total, {}, -1} end
 local from = math.max(rank - tonumber(ARGV[2]), 0)
 local rows = redis.call('ZREVRANGE', KEYS[1], from, rank + tonumber(ARGV[2]), 'WITHSCORES')
 local before = redis.call('ZREVRANK', KEYS[2], ARGV[1])
-return {rank, total, rows, before or -1, kept}
+return {rank, total, rows, before or -1}
 """
 _RANK = """
 local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
@@ -117,31 +108,33 @@ def my_rank(board: Board, subject_id: int, *, at: datetime) -> Mine:
 
 
 def my_line(board: Board, subject_id: int, *, at: datetime) -> Mine:
-    """One's own line with movement, the lines around it, and how many are on the board."""
+    """One's own line with movement, the lines around it, how many are on the board: one trip while it is open."""
     if is_frozen(board, at):
         return _final_mine(board, subject_id)
-    return glance(board, subject_id, kept_under="none").mine or _score_mine(board, subject_id)
-
-
-def glance(board: Board, subject_id: int, *, kept_under: str) -> Glance:
-    """A page's kept bytes and one's own place on an open board, in one trip to Redis."""
     try:
-        keys = (board.key, _before(board), f"{board.key}:{kept_under}")
-        rank, total, rows, previous, kept = _run(_MINE, keys, subject_id, NEIGHBOURS)
+        rank, total, rows, previous = _run(_MINE, (board.key, _before(board)), subject_id, NEIGHBOURS)
     except cache.REDIS_DOWN:
-        return Glance(None, None)
+        return _score_mine(board, subject_id)
     if rank < 0:
-        return Glance(kept, Mine(None, [], int(total)) if total else None)
+        return Mine(None, [], int(total)) if total else _score_mine(board, subject_id)
     around = _lines(rows, max(rank - NEIGHBOURS, 0))
     own = next(line for line in around if line.subject_id == subject_id)
-    mine = Line(own.rank, own.subject_id, own.score, _movement(rank, previous))
-    return Glance(kept, Mine(mine, around, int(total)))
+    return Mine(Line(own.rank, own.subject_id, own.score, _movement(rank, previous)), around, int(total))
 
 
-def keep(board: Board, kept_under: str, content: bytes) -> None:
+def kept(board: Board, under: str) -> bytes | None:
+    """The bytes that somebody kept a moment ago."""
+    try:
+        found: bytes | None = cache.call("GET", f"{board.key}:{under}")
+    except cache.REDIS_DOWN:
+        return None
+    return found
+
+
+def keep(board: Board, under: str, content: bytes) -> None:
     """Keep the bytes of a page for whoever looks in the next moment. Without Redis there is nothing to keep."""
     with suppress(*cache.REDIS_DOWN):
-        cache.call("SET", f"{board.key}:{kept_under}", content, "PX", KEPT_MS)
+        cache.call("SET", f"{board.key}:{under}", content, "PX", KEPT_MS)
 
 
 def _run(script: str, keys: tuple[str, ...], *arguments: int | str) -> Any:
