@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app import events, ledger, outbox, units
 from app.db import session
 from app.errors import IDEMPOTENCY_CONFLICT, Kind, declare
-from app.funding.models import Budget, BudgetSlice, Deposit, Sponsor
+from app.funding.models import Award, Budget, BudgetSlice, Deposit, Sponsor
 from app.ledger import Draft
 from app.units import CREDITS, FEN
 
@@ -60,7 +60,18 @@ def open_budget(
         BudgetSlice(budget_id=budget.id, slice_no=number, account_id=slices[key]) for number, key in enumerate(keys)
     )
     session().flush()
+    if is_default:
+        _adopt_waiting(budget)
     return budget
+
+
+def _adopt_waiting(budget: Budget) -> None:
+    """Awards that were earned while the program had no budget at all wait for its first default one, in their order."""
+    session().execute(
+        update(Award)
+        .where(Award.program_id == budget.program_id, Award.state == "pending", Award.budget_id.is_(None))
+        .values(budget_id=budget.id)
+    )
 
 
 def budget_by_code(program_id: int, code: str) -> Budget:

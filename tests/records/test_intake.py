@@ -229,3 +229,26 @@ def test_a_retired_scenario_and_program_take_nothing_more(city: World) -> None:
     answer = take(world.act(city, city.people[0], "bus-ride"))[0]
     assert answer.refusal is not None
     assert answer.refusal.code == "program_closed"
+
+
+def test_acts_of_a_program_without_any_budget_wait_for_its_first(city: World) -> None:
+    from app import funding
+    from app.programs import templates
+
+    with transaction():
+        program = given.program(template="city")
+        for draft in templates.load("city").scenarios:
+            scenarios.offer(program_id=program.id, definition=draft)
+        source = world.sources.register(program_id=program.id, code="partner", kind="partner", name="p").id
+        person = world.join(program)
+    act = world.act(city, person)
+    act.program_id, act.source_id = program.id, source
+    assert take(act)[0].award_state == "pending"
+    with transaction():
+        payer = funding.sponsor(program_id=program.id, code="s", name="s", name_en="s")
+        budget = funding.open_budget(
+            program_id=program.id, sponsor_id=payer.id, code="m", name="m", price_fen=2000, is_default=True, at=AT
+        )
+        funding.receive_deposit(budget=budget, fen=1000, reference="r", at=AT)
+    with transaction():
+        assert len(funding.pay_pending(budget_id=budget.id, at=AT)) == 1
