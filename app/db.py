@@ -88,6 +88,16 @@ def read(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
     begun = db.session.registry.has() and session().in_transaction()
     if begun or not isinstance(engine, Engine):
         return run(sql, values)
+    try:
+        return _read(engine, sql, values)
+    except psycopg.OperationalError as error:
+        if not connection_lost(error):
+            raise
+        forget_connections()
+    return _read(engine, sql, values)  # once more: PostgreSQL was restarted, and the pool held connections of before
+
+
+def _read(engine: Engine, sql: str, values: Mapping[str, Any] | None) -> list[Any]:
     pooled = engine.raw_connection()
     driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
     try:
@@ -101,6 +111,13 @@ def read(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
         raise
     pooled.close()
     return found
+
+
+def forget_connections() -> None:
+    """Drop the pooled connections when PostgreSQL went away: after its restart each would fail one request."""
+    engine = db.engine
+    if isinstance(engine, Engine):
+        engine.dispose()
 
 
 @contextmanager
@@ -159,6 +176,18 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, OperationalError):
         return not isinstance(error.orig, (pg.DeadlockDetected,))
     return isinstance(error, (pg.OperationalError, TimeoutError))
+
+
+def connection_lost(error: BaseException) -> bool:
+    """Whether PostgreSQL ended the connection, so that the other pooled ones are probably dead too.
+
+    Its own words for that are 57P01 to 57P03 and class 08; without any code the line broke. A lock or statement that
+    ran out of time is no such thing.
+    """
+    found = driver_error(error)
+    if not isinstance(found, psycopg.OperationalError):
+        return False
+    return found.sqlstate is None or found.sqlstate.startswith(("57P0", "08"))
 
 
 def database_now() -> datetime:

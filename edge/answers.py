@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import memo
 from app.cache import REDIS_DOWN
-from app.db import is_outage, session
+from app.db import connection_lost, forget_connections, is_outage, session
 from app.errors import BUSY, NOT_FOUND, Kind, Refusal, declare
 from edge.language import language, pick
 
@@ -142,6 +142,8 @@ def _any_error(error: Exception) -> Response:
         session().rollback()
     if is_outage(error) or isinstance(error, PoolTimeout):
         log.warning("database outage", kind=type(error).__name__)
+        if connection_lost(error):
+            forget_connections()
         return refusal_answer(BUSY(retry_after=RETRY_AFTER_SECONDS))
     if isinstance(error, REDIS_DOWN):
         log.warning("redis outage", kind=type(error).__name__)
