@@ -85,7 +85,7 @@ def _milligrams(works: Sequence[Work], wallets: funding.Wallets) -> list[Draft]:
     if not earning:
         return []
     programs = {work.program.id for work in earning}
-    avoided = {program: remember(("avoided", program), partial(_avoided, program)) for program in programs}
+    avoided = {program: _avoided(program) for program in programs}
     return [
         Draft(
             program_id=work.program.id,
@@ -101,8 +101,21 @@ def _milligrams(works: Sequence[Work], wallets: funding.Wallets) -> list[Draft]:
 
 
 def _avoided(program_id: int) -> int:
-    """The program's account of avoided emissions."""
-    return ledger.account(program_id=program_id, asset=MG, kind="avoided")
+    """The program's account of avoided emissions: remembered, once it is committed."""
+    known = remember(("avoided", program_id), partial(_committed, program_id))
+    return known or ledger.account(program_id=program_id, asset=MG, kind="avoided")
+
+
+# An account that this very transaction has opened is not to be remembered: a rollback would take it away.
+_COMMITTED = """
+    select id from accounts where program_id = %(program)s and asset = 'mg' and kind = 'avoided' and owner_key = ''
+      and xmin is distinct from pg_current_xact_id_if_assigned()::xid
+"""
+
+
+def _committed(program_id: int) -> int | None:
+    rows = run(_COMMITTED, {"program": program_id})
+    return int(rows[0].id) if rows else None
 
 
 _STORE = """
