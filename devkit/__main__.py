@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from devkit import checks, commands
+from devkit.proof import proof
 from devkit.run import run
 from devkit.servers import ServersError
 
@@ -14,7 +15,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "test": commands.test,
     "check": checks.check,
     "bench": commands.bench,
-    "proof": commands.proof,
+    "proof": proof,
     "reset": commands.reset,
     "flask": commands.flask,
 }

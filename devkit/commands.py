@@ -1,4 +1,4 @@
-"""The commands that do one thing and end: test, bench, proof, reset, flask."""
+"""The commands that do one thing and end: test, bench, reset, flask."""
 
 from __future__ import annotations
 
@@ -34,12 +34,6 @@ def bench(arguments: list[str]) -> int:
         if call([*FLASK, "demo", "seed"], environ, quiet=True) != 0:
             raise ServersError("the demo could not be seeded (see above)")
         return call([sys.executable, "-m", "bench", *arguments], environ)
-
-
-def proof(arguments: list[str]) -> int:
-    """The invariants as SQL that returns no rows, after histories and kills; on servers of their own."""
-    with migrated("proof") as environ:
-        return call([*FLASK, "prove", *arguments], environ)
 
 
 def flask(arguments: list[str]) -> int:

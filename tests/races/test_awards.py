@@ -1,8 +1,8 @@
 """Awards, budgets and deposits under real threads.
 
-Seen red with these defects planted: without the natural key's conflict clause in ledger_post and awards (an error per
-loser); `a.balance >= wanted` left out of budget_reserve (more than the budget paid); the check for waiting awards left
-out of it (a newcomer overtook); pay_pending without its locks on the wallets (paid twice, AWD-2 broken).
+Seen red with each of these planted: the look for waiting awards left out of budget_reserve (AWD-3: a newcomer
+overtook); what it grants not limited to what there is (the drain met the constraint); ledger_post without its conflict
+clause (an error per loser); pay_pending without its locks (paid twice).
 """
 
 from __future__ import annotations

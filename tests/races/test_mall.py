@@ -1,8 +1,7 @@
 """Codes and stock under real threads.
 
-Seen red with these defects planted: `Code.state == "issued"` left out of redeem's conditional update and the index of
-live redemptions dropped (eight winners); `Item.available >= pieces` left out of take_stock (the constraint answers with
-an error instead of sold_out).
+Seen red with each of these planted: the state left out of redeem's conditional update (the index of live redemptions
+answered the losers with an error); the stock left out of take_stock's (the constraint did).
 """
 
 from __future__ import annotations

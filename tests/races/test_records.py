@@ -1,8 +1,8 @@
 """Records, claims and boards under real threads.
 
-Seen red with these defects planted: the claims' exclusion dropped and their look-up returning nothing (fifty counted);
-`on conflict do nothing` of records left out (an error per loser); boards' additions without the inbox row (a score too
-high, BRD-5 broken).
+Seen red with each of these planted: the look for standing claims answering nothing (the exclusion refused to the end);
+records stored without their conflict clause (an error per loser); the relay without inbox rows and row locks (BRD-5: a
+score too high). Found by it: an act that overtook another wrote back a carry from before the reversal.
 """
 
 from __future__ import annotations
