@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,6 +138,24 @@ def test_without_redis_logins_are_read_from_postgresql(db_session: Session, monk
     assert logins.check(made.token, at=SOON) is not None
     assert logins.check("x" * 43, at=SOON) is None
     logins.evict([b"whatever"])
+
+
+def test_a_hanging_redis_is_waited_for_once_a_second(
+    db_session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It takes the connection and never answers; the login is read from PostgreSQL meanwhile."""
+    made = given.login("o-alice")
+    db_session.flush()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        monkeypatch.setattr(cache, "_client", Redis(unix_socket_path=str(tmp_path / "s"), socket_timeout=0.2))
+        monkeypatch.setattr(cache, "_hung_until", 0.0)
+        began = time.perf_counter()
+        for _ in range(20):
+            assert logins.check(made.token, at=SOON) is not None
+        assert 0.15 < time.perf_counter() - began < 1.2
+    monkeypatch.setattr(cache, "_hung_until", 0.0)
 
 
 def test_an_answer_from_before_the_revocation_can_not_come_back(db_session: Session, redis: Redis) -> None:
