@@ -68,6 +68,12 @@ class MyProgram(schemas.Answer):
     state = fields.String(required=True, metadata={"description": "active, or pending until somebody approves"})
     org_unit = fields.String(required=True, allow_none=True)
     joined_at = fields.String(required=True, allow_none=True)
+    agreed_terms = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the version I agreed to; older than the present: ask me"},
+    )
+    present_terms = fields.Integer(required=True)
 
 
 class MyPrograms(schemas.Answer):
@@ -177,6 +183,8 @@ def program_line(row: Any) -> dict[str, Any]:
         "state": row.state,
         "org_unit": None if row.unit is None else either(row.unit, row.unit_en),
         "joined_at": when_or_none(row.joined_at),
+        "agreed_terms": None if row.agreed_terms is None else int(row.agreed_terms),
+        "present_terms": programs.terms_in_force(row.id, now()).version,
     }
 
 

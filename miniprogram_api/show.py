@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
 from app.clock import SHANGHAI
 from edge.language import language
+
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{8,15}\+00:00", re.ASCII)
 
 
 def when(at: datetime) -> str:
@@ -25,7 +28,7 @@ def either(zh: str, en: str) -> str:
 
 def translated(node: Any) -> Any:
     """An answer of the domain that carries both languages, in the reader's: ``{zh, en}`` becomes one text (``text``
-    beside other fields), and ``name_en`` gives way to ``name``."""
+    beside other fields), ``name_en`` gives way to ``name``, and times get Shanghai's offset."""
     if isinstance(node, list):
         return [translated(one) for one in node]
     if not isinstance(node, dict):
@@ -38,7 +41,8 @@ def translated(node: Any) -> Any:
             continue
         if f"{key}_en" in node:
             value = either(value, node[f"{key}_en"])
-        found[key] = translated(value)
+        at_utc = key.endswith("_at") and isinstance(value, str) and _UTC.fullmatch(value)
+        found[key] = when(datetime.fromisoformat(value)) if at_utc else translated(value)
     if {"zh", "en"} <= set(node):
         found["text"] = either(found.pop("zh"), found.pop("en"))
     return found

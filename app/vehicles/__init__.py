@@ -45,6 +45,8 @@ def bind(*, vehicle_id: int, person_id: int, at: datetime, since: datetime | Non
     Raises VEHICLE_TAKEN when somebody else holds it then: the database's exclusion decides the race (MET-3).
     """
     starts = since or at
+    # One tap at a time: the second finds the first's binding.
+    connection().execute(select(Vehicle.id).where(Vehicle.id == vehicle_id).with_for_update(key_share=True))
     live = select(VehicleBinding).where(VehicleBinding.vehicle_id == vehicle_id, VehicleBinding.unbound_at.is_(None))
     found = session().scalars(live).first()
     if found is not None:

@@ -61,6 +61,7 @@ def test_a_held_act_says_why_can_be_appealed_and_counts_when_the_appeal_is_grant
     held = ann.post("/records", ride(town, km=500))
     opened = ann.get(f"/records/{held['id']}", headers={"Accept-Language": "en"})
     assert opened["can_appeal"] and opened["result"] is None
+    assert opened["record"]["occurred_at"] == "2026-11-24T08:00:00+08:00"
     assert opened["why"][0]["code"] == "out_of_range" and "sanity range" in opened["why"][0]["text"]
     assert ann.get("/home")["pending"][0]["kind"] == "review"
     words = {"words": "长途客运，有车票。"}
