@@ -72,9 +72,19 @@ class Measure:
 
 def table() -> tuple[Measure, ...]:
     """All measures. Imported late: each file brings the feature that it measures."""
-    from bench import postings
+    from bench import bulk, postings, reads, sponsors, writes
 
     return (
         Measure("F", "constant route, requests/s", floor_rate, unit="/s"),
+        Measure("my-rank", "GET .../boards/.../me", reads.my_rank, 0.50, unit="F"),
+        Measure("board-page", "100 lines with my row", reads.board_page, 0.45, unit="F"),
+        Measure("profile", "GET /api/v1/me", reads.profile, 0.35, unit="F"),
+        Measure("record", "POST /api/v1/records, through the ledger", writes.record, 0.12, unit="F"),
+        Measure("record-twin", "the same / a plain-ORM twin on the same server", writes.against_twin, 2.0),
         Measure("postings", "postings through the service / pgbench on the same SQL", postings.service_share, 0.40),
+        Measure("one-sponsor", "32 clients on one budget / on 32", sponsors.one_against_many, 0.85),
+        Measure("import", "100,000 records from a file to the boards", bulk.import_rate, 1_500, unit="/s"),
+        Measure("import-mb", "greatest size of the import", bulk.import_memory, 400, at_most=True, unit="MB"),
+        Measure("rebuild", "a board of 1,000,000 scores", bulk.rebuild_seconds, 15, at_most=True, unit="s"),
+        Measure("redis", "bytes a member of that board", bulk.bytes_a_member, 90, at_most=True, unit="B"),
     )

@@ -66,14 +66,14 @@ def _poster(field: Field, stamp: str) -> Callable[[int, int], None]:
     return post
 
 
-def many_clients(app: Any, command: Callable[[int, int], None], seconds: float) -> float:
+def many_clients(app: Any, command: Callable[[int, int], None], seconds: float, *, threads: int = THREADS) -> float:
     """Commands a second by processes and threads like the web's; `command(client, n)` is one."""
     db.session.remove()
     db.engine.dispose()
     context = multiprocessing.get_context("fork")
     rates = context.Queue()
     workers = [
-        context.Process(target=_clients, args=(app, command, seconds, process * THREADS, rates))
+        context.Process(target=_clients, args=(app, command, seconds, (process * threads, threads), rates))
         for process in range(PROCESSES)
     ]
     for worker in workers:
@@ -84,7 +84,9 @@ def many_clients(app: Any, command: Callable[[int, int], None], seconds: float) 
     return float(total)
 
 
-def _clients(app: Any, command: Callable[[int, int], None], seconds: float, first: int, rates: Any) -> None:
+def _clients(
+    app: Any, command: Callable[[int, int], None], seconds: float, mine_are: tuple[int, int], rates: Any
+) -> None:
     """One process: its threads work until the time is over; it reports their common rate."""
     mine: list[float] = []
 
@@ -96,10 +98,11 @@ def _clients(app: Any, command: Callable[[int, int], None], seconds: float, firs
                 done += 1
         mine.append(done / took)
 
-    threads = [threading.Thread(target=client, args=(first + n,)) for n in range(THREADS)]
-    for thread in threads:
+    first, count = mine_are
+    crowd = [threading.Thread(target=client, args=(first + n,)) for n in range(count)]
+    for thread in crowd:
         thread.start()
-    for thread in threads:
+    for thread in crowd:
         thread.join()
     rates.put(sum(mine))
 

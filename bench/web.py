@@ -18,7 +18,10 @@ START_SECONDS = 30.0
 
 @contextmanager
 def served(environ: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
-    """gunicorn with the committed settings on a free port; answers its address, ends it afterwards."""
+    """gunicorn with the committed settings on a free port; answers its address, ends it afterwards.
+
+    It serves the product with the twin of `bench/twin.py` beside it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -26,7 +29,7 @@ def served(environ: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]
         settings = {**os.environ, **(environ or {}), "PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "INFO"}
         settings["PROMETHEUS_MULTIPROC_DIR"] = folder  # counting costs, and production counts
         with open(Path(folder) / "web.log", "wb") as log:
-            command = [sys.executable, "-m", "gunicorn", "wsgi:create_app()"]
+            command = [sys.executable, "-m", "gunicorn", "bench.twin:create_app()"]
             server = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=log, stderr=log)
         try:
             _await(server, ("127.0.0.1", port), Path(folder) / "web.log")
