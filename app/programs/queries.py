@@ -123,14 +123,17 @@ def memberships_of(person_id: int) -> list[tuple[Membership, Program]]:
 
 
 _MEMBERSHIPS_SHOWN = (
-    "select p.code, p.name, p.name_en, p.kind, m.state, m.joined_at, u.name as unit, u.name_en as unit_en"
+    "select p.id, p.code, p.name, p.name_en, p.kind, m.state, m.joined_at, u.name as unit, u.name_en as unit_en,"
+    " c.text_version as agreed_terms"
     " from memberships m join programs p on p.id = m.program_id left join org_units u on u.id = m.org_unit_id"
+    " left join consents c on c.person_id = m.person_id and c.program_id = p.id and c.purpose = 'terms'"
+    " and c.withdrawn_at is null"
     " where m.person_id = %(person_id)s and m.state in ('active', 'pending') order by m.rank, m.id"
 )
 
 
 def memberships_shown(person_id: int) -> list[Any]:
-    """A person's memberships with the names of program and org-unit, in the person's order: one statement."""
+    """A person's memberships in their order, with the names of program and org-unit and the terms agreed to."""
     return read(_MEMBERSHIPS_SHOWN, {"person_id": person_id})
 
 

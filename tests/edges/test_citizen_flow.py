@@ -76,6 +76,25 @@ def test_joining_ordering_and_leaving(alice: Phone, city: programs.Program) -> N
     assert alice.post("/programs/spring-city/terms", {"terms_version": 1}).status_code == 204
 
 
+def test_new_terms_are_shown_until_they_are_agreed_to(alice: Phone, city: programs.Program) -> None:
+    alice.post("/programs/spring-city/join", {"terms_version": 1})
+    with transaction():
+        draft = programs.terms.draft_of(programs.terms_in_force(city.id, now()))
+        early = now() - timedelta(minutes=5)
+        times = {"effective_at": now() - timedelta(minutes=1), "at": early}
+        asked = programs.terms.propose(program=city, draft=draft, reason="new", maker="operator:a", **times)
+        programs.terms.approve_and_publish(approval_id=asked.id, checker="operator:b", at=early)
+
+    def versions() -> tuple[int, int]:
+        (mine,) = alice.get("/me/programs").json["items"]  # type: ignore[index]
+        return mine["agreed_terms"], mine["present_terms"]
+
+    assert versions() == (1, 2)
+    assert code_of(alice.post("/programs/spring-city/terms", {"terms_version": 1})) == "consent_outdated"
+    assert alice.post("/programs/spring-city/terms", {"terms_version": 2}).status_code == 204
+    assert versions() == (2, 2)
+
+
 def test_consent_by_purpose(alice: Phone) -> None:
     lines = {line["purpose"]: line for line in alice.get("/me/consents").json["items"]}  # type: ignore[index]
     assert set(lines) == set(PURPOSES)
