@@ -28,6 +28,12 @@ from miniprogram_api.show import either
 routes = APIBlueprint("boards", __name__, tag="Boards")
 
 METRICS = {"grams": "mg", "credits": "credits"}
+UNIT_KINDS = {
+    "unit": None,
+    "department": "department",
+    "neighbourhood": "neighbourhood",
+    "district": "district",
+}
 LARGEST_PAGE, DEEPEST = 100, 10_000_000
 Parts = tuple[tuple[bytes, str], dict[str, Any] | None]
 """What is the same for everybody, as bytes with a digest, and what is mine."""
@@ -82,7 +88,7 @@ class BoardPage(schemas.Answer):
     metric = fields.String(required=True)
     unit = fields.String(required=True, metadata={"description": "mg or credits"})
     period = fields.String(required=True, metadata={"description": "key of the period, to come back to it"})
-    starts_on = fields.String(required=True)
+    starts_on = fields.String(required=True, allow_none=True)
     ends_on = fields.String(required=True, allow_none=True, metadata={"description": "last day"})
     final = fields.Boolean(required=True, metadata={"description": "frozen: this result never changes"})
     total = fields.Integer(required=True)
@@ -99,15 +105,16 @@ class BoardPage(schemas.Answer):
 def get_board(login: Login, query: dict[str, Any], program: str, subject: str, metric: str, period: str) -> Response:
     """A board
 
-    `person` or `unit`, by `grams` or `credits`, of a `day`, `week`, `month`, `season` or of `all` time. Persons in
-    an enterprise's program are for its members. ETag and If-None-Match spare the transfer.
+    `person`, `unit` (every org-unit) or one kind of them (`district`, `department`, `neighbourhood`), by `grams` or
+    `credits`, of a `day`, `week`, `month`, `season` or of `all` time. Persons in an enterprise's program are for its
+    members. ETag and If-None-Match spare the transfer.
     """
     found = programs.known(program)
     board = _board(found.id, subject, metric, period, query["key"])
     if found.kind == "enterprise" and not programs.is_member(found.id, login.person_id):
         raise NOT_A_MEMBER(program=program)
-    show = _units if subject == "unit" else _persons
-    (common, digest), mine = show(board, program, login.person_id, query["start"], query["limit"])
+    page = program, login.person_id, query["start"], query["limit"]
+    (common, digest), mine = _units(board, subject, *page) if subject in UNIT_KINDS else _persons(board, *page)
     own = _bytes(mine)
     etag = f'"{digest}{_digest(own)}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=2", "Vary": "Authorization, Accept-Language"}
@@ -124,11 +131,11 @@ def get_board(login: Login, query: dict[str, Any], program: str, subject: str, m
 def get_my_rank(login: Login, query: dict[str, Any], program: str, subject: str, metric: str, period: str) -> Response:
     """My rank
 
-    Alone and fast: rank, score, movement, and how many are on the board. Of `unit` boards, my org-unit's.
+    Alone and fast: rank, score, movement, and how many are on the board. Of boards of org-units, my unit's.
     """
     board = _board(programs.known(program).id, subject, metric, period, query["key"])
-    if subject == "unit":
-        lines = leaderboards.unit_lines(board, at=now())
+    if subject in UNIT_KINDS:
+        lines = leaderboards.unit_lines(board, at=now(), kind=UNIT_KINDS[subject])
         own = _own_unit(board, login.person_id, lines)
         mine = Mine(own, [], len(lines))
     else:
@@ -139,12 +146,12 @@ def get_my_rank(login: Login, query: dict[str, Any], program: str, subject: str,
 
 def _board(program_id: int, subject: str, metric: str, period: str, key: str | None) -> Board:
     """The board that an address names. Raises BOARD_UNKNOWN."""
-    if subject not in leaderboards.SUBJECTS or metric not in METRICS or period not in clock.PERIODS:
+    if (subject != "person" and subject not in UNIT_KINDS) or metric not in METRICS or period not in clock.PERIODS:
         raise BOARD_UNKNOWN(subject=subject, metric=metric, period=period)
     try:
         return leaderboards.board_of(
             program_id=program_id,
-            subject_kind=subject,
+            subject_kind="unit" if subject in UNIT_KINDS else subject,
             metric=METRICS[metric],
             period_kind=period,
             day=clock.business_day(now()),
@@ -174,13 +181,14 @@ def _page(board: Board, program: str, start: int, limit: int, under: str) -> tup
     return body, _digest(body)
 
 
-def _units(board: Board, program: str, person_id: int, start: int, limit: int) -> Parts:
+def _units(board: Board, subject: str, program: str, person_id: int, start: int, limit: int) -> Parts:
     """Org-units are few: all visible ones are ranked among themselves."""
     at = now()
-    lines = leaderboards.unit_lines(board, at=at)
+    lines = leaderboards.unit_lines(board, at=at, kind=UNIT_KINDS[subject])
     content = _common(board, program, len(lines), leaderboards.is_frozen(board, at), start, limit)
     names = leaderboards.visible_units(board.program_id)
     shown = [_line(line, either(names[line.subject_id].name, names[line.subject_id].name_en)) for line in lines]
+    content["subject"] = subject
     content["lines"] = shown[start - 1 : start - 1 + limit]
     body = _bytes(content)
     common = body, _digest(body)
@@ -206,7 +214,7 @@ def _common(board: Board, program: str, total: int, final: bool, start: int, lim
         "metric": "grams" if board.metric == "mg" else "credits",
         "unit": board.metric,
         "period": period.key,
-        "starts_on": period.first_day.isoformat(),
+        "starts_on": period.first_day.isoformat() if period.end_day else None,
         "ends_on": (period.end_day - timedelta(days=1)).isoformat() if period.end_day else None,
         "final": final,
         "total": total,

@@ -52,13 +52,17 @@ def _protect(siblings: list[Any], shown: set[int], units: dict[int, Any]) -> Non
         shown -= {unit_id for unit_id, row in units.items() if row.path.startswith(smallest.path)}
 
 
-def unit_lines(board: Board, *, at: datetime) -> list[Line]:
-    """The visible org-units of a board, ranked among themselves, with the movement against the period before."""
-    return remember(("unit lines", board.key), partial(_unit_lines, board, at))
+def unit_lines(board: Board, *, at: datetime, kind: str | None = None) -> list[Line]:
+    """The visible org-units of a board, ranked among themselves, with the movement against the period before.
+
+    ``kind`` keeps only the units of one kind: districts against districts, departments against departments.
+    """
+    return remember(("unit lines", board.key, kind), partial(_unit_lines, board, at, kind))
 
 
-def _unit_lines(board: Board, at: datetime) -> list[Line]:
-    visible = visible_units(board.program_id)
+def _unit_lines(board: Board, at: datetime, kind: str | None) -> list[Line]:
+    units = visible_units(board.program_id)
+    visible = {unit_id: row for unit_id, row in units.items() if kind in (None, row.kind)}
     ranks = {line.subject_id: line.rank for line in _ranked(board.previous, visible, at)} if board.previous else {}
     return [
         replace(line, movement=ranks[line.subject_id] - line.rank if line.subject_id in ranks else None)

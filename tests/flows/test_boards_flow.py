@@ -145,6 +145,9 @@ def test_groups_under_five_are_in_no_line_and_no_count(
     page = dana.get(units)
     assert (page["me"]["rank"], page["me"]["neighbours"]) == (1, page["lines"])
     assert dana.get(units + "/me")["me"]["rank"] == 1
+    districts = dana.get(units.replace("/unit/", "/district/"))
+    assert (districts["subject"], districts["lines"]) == ("district", page["lines"])
+    assert dana.get(units.replace("/unit/", "/department/"))["lines"] == []
     erin = settle("erin", org_unit="west")
     assert erin.get(units + "/me") == {"period": "2026-W48", "unit": "mg", "total": 1, "me": None}
 
