@@ -11,6 +11,18 @@ down_revision = None
 
 
 def upgrade() -> None:
+    _approvals()
+    _inbox()
+    _persons()
+    _operators()
+    _terms()
+    _memberships()
+    op.execute(APPEND_ONLY)
+    op.execute("select make_append_only('audit')")
+
+
+def _approvals() -> None:
+    """Tables: approvals, audit."""
     op.create_table(
         "approvals",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -60,6 +72,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     op.create_index("ix_audit_object", "audit", ["object_type", "object_id"], unique=False)
+
+
+def _inbox() -> None:
+    """Tables: inbox, inbox_deliveries, notices, outbox."""
     op.create_table(
         "inbox",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -113,6 +129,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_outbox_unpublished", "outbox", ["id"], unique=False, postgresql_where=sa.text("published_at is null")
     )
+
+
+def _persons() -> None:
+    """Tables: persons, programs, consents."""
     op.create_table(
         "persons",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -172,6 +192,10 @@ def upgrade() -> None:
         postgresql_where=sa.text("withdrawn_at is null"),
         postgresql_nulls_not_distinct=True,
     )
+
+
+def _operators() -> None:
+    """Tables: operators, org_units, sessions."""
     op.create_table(
         "operators",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -227,6 +251,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_sessions_token_hash")),
     )
     op.create_index("ix_sessions_person", "sessions", ["person_id"], unique=False)
+
+
+def _terms() -> None:
+    """Tables: terms, wechat_identities, invitations."""
     op.create_table(
         "terms",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -282,6 +310,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
         sa.UniqueConstraint("code", name=op.f("uq_invitations_code")),
     )
+
+
+def _memberships() -> None:
+    """Tables: memberships, roster_entries."""
     op.create_table(
         "memberships",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -325,8 +357,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_roster_entries")),
         sa.UniqueConstraint("program_id", "number_hash", name=op.f("uq_roster_entries_program_id_number_hash")),
     )
-    op.execute(APPEND_ONLY)
-    op.execute("select make_append_only('audit')")
 
 
 # The database itself forbids to change what is only ever appended (LED-6). A superuser who replicates passes; the

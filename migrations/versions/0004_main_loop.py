@@ -13,6 +13,32 @@ down_revision = "0003_methodologies"
 
 
 def upgrade() -> None:
+    _vehicles()
+    _closed_boards()
+    _imports()
+    _scenarios()
+    _sources()
+    _transfers()
+    _wallets()
+    _boosts()
+    _codes()
+    _gifts()
+    _items()
+    _lots()
+    _records()
+    _shops()
+    _awards()
+    _budget_slices()
+    _conflicting_records()
+    _lot_uses()
+    _orders()
+    _redemptions()
+    _staff()
+    op.execute(sa.text((Path(__file__).parent.parent / "sql" / "0004_ledger.sql").read_text().replace(":", r"\:")))
+
+
+def _vehicles() -> None:
+    """Tables: vehicles, accounts, cap_uses."""
     op.create_table(
         "vehicles",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -59,6 +85,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_cap_uses_person_id")),
         sa.PrimaryKeyConstraint("person_id", "scope", "period", name=op.f("pk_cap_uses")),
     )
+
+
+def _closed_boards() -> None:
+    """Tables: closed_boards, final_ranks."""
     op.create_table(
         "closed_boards",
         sa.Column("program_id", sa.BigInteger(), nullable=False),
@@ -101,6 +131,10 @@ def upgrade() -> None:
         ["program_id", "subject_kind", "metric", "period_kind", "period_key", "rank"],
         unique=True,
     )
+
+
+def _imports() -> None:
+    """Tables: imports, merchants."""
     op.create_table(
         "imports",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -135,6 +169,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("program_id", "code", name=op.f("uq_merchants_program_id_code")),
         sa.UniqueConstraint("program_id", "id", name=op.f("uq_merchants_program_id_id")),
     )
+
+
+def _scenarios() -> None:
+    """Tables: scenarios, scores."""
     op.create_table(
         "scenarios",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -189,6 +227,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_scores_mg", "scores", ["program_id", "subject_kind", "period_kind", "period_key", "mg_rank"], unique=False
     )
+
+
+def _sources() -> None:
+    """Tables: sources, sponsors."""
     op.create_table(
         "sources",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -226,6 +268,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("program_id", "code", name=op.f("uq_sponsors_program_id_code")),
         sa.UniqueConstraint("program_id", "id", name=op.f("uq_sponsors_program_id_id")),
     )
+
+
+def _transfers() -> None:
+    """Tables: transfers, vehicle_bindings."""
     op.create_table(
         "transfers",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -270,6 +316,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vehicle_bindings")),
     )
     op.create_index("ix_vehicle_bindings_person", "vehicle_bindings", ["person_id"], unique=False)
+
+
+def _wallets() -> None:
+    """Tables: wallets, welfare_projects, account_bindings."""
     op.create_table(
         "wallets",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -328,6 +378,10 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("unbound_at is null"),
     )
+
+
+def _boosts() -> None:
+    """Tables: boosts, budgets."""
     op.create_table(
         "boosts",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -370,6 +424,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("program_id", "code", name=op.f("uq_budgets_program_id_code")),
         sa.UniqueConstraint("program_id", "id", name=op.f("uq_budgets_program_id_id")),
     )
+
+
+def _codes() -> None:
+    """Tables: codes, entries."""
     op.create_table(
         "codes",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -426,6 +484,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("account_id", "account_seq", name=op.f("uq_entries_account_id_account_seq")),
     )
     op.create_index("ix_entries_account", "entries", ["account_id", "transfer_id"], unique=False)
+
+
+def _gifts() -> None:
+    """Table: gifts."""
     op.create_table(
         "gifts",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -453,6 +515,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("person_id", "client_ref", name=op.f("uq_gifts_person_id_client_ref")),
     )
     op.create_index("ix_gifts_project", "gifts", ["project_id", "id"], unique=False)
+
+
+def _items() -> None:
+    """Table: items."""
     op.create_table(
         "items",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -494,6 +560,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("program_id", "code", name=op.f("uq_items_program_id_code")),
         sa.UniqueConstraint("program_id", "id", name=op.f("uq_items_program_id_id")),
     )
+
+
+def _lots() -> None:
+    """Tables: lots, partner_keys, partner_nonces."""
     op.create_table(
         "lots",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -545,6 +615,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source_id", "nonce", name=op.f("pk_partner_nonces")),
     )
     op.create_index(op.f("ix_partner_nonces_used_at"), "partner_nonces", ["used_at"], unique=False)
+
+
+def _records() -> None:
+    """Table: records."""
     op.create_table(
         "records",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -611,6 +685,10 @@ def upgrade() -> None:
         postgresql_where=sa.text("primary_id is not null"),
     )
     op.create_index("ix_records_program_day", "records", ["program_id", "local_date"], unique=False)
+
+
+def _shops() -> None:
+    """Tables: shops, appeals."""
     op.create_table(
         "shops",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -647,6 +725,10 @@ def upgrade() -> None:
     op.create_index(
         "uq_appeals_open", "appeals", ["record_id"], unique=True, postgresql_where=sa.text("state = 'open'")
     )
+
+
+def _awards() -> None:
+    """Table: awards."""
     op.create_table(
         "awards",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -699,6 +781,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_awards_record", "awards", ["record_id"], unique=False)
     op.create_index("ix_awards_wallet", "awards", ["wallet_id", "id"], unique=False)
+
+
+def _budget_slices() -> None:
+    """Tables: budget_slices, claims, code_fundings."""
     op.create_table(
         "budget_slices",
         sa.Column("budget_id", sa.BigInteger(), nullable=False),
@@ -747,6 +833,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["lot_id"], ["lots.id"], name=op.f("fk_code_fundings_lot_id")),
         sa.PrimaryKeyConstraint("code_id", "lot_id", name=op.f("pk_code_fundings")),
     )
+
+
+def _conflicting_records() -> None:
+    """Tables: conflicting_records, deposits, import_rows, item_purchases."""
     op.create_table(
         "conflicting_records",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -802,6 +892,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_item_purchases_person_id")),
         sa.PrimaryKeyConstraint("item_id", "person_id", name=op.f("pk_item_purchases")),
     )
+
+
+def _lot_uses() -> None:
+    """Tables: lot_uses, observations."""
     op.create_table(
         "lot_uses",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -857,6 +951,10 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("settled_value is distinct from value"),
     )
+
+
+def _orders() -> None:
+    """Table: orders."""
     op.create_table(
         "orders",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -887,6 +985,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("program_id", "id", name=op.f("uq_orders_program_id_id")),
     )
     op.create_index("ix_orders_item", "orders", ["item_id"], unique=False)
+
+
+def _redemptions() -> None:
+    """Tables: redemptions, reductions."""
     op.create_table(
         "redemptions",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -940,6 +1042,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reductions")),
         sa.UniqueConstraint("record_id", name=op.f("uq_reductions_record_id")),
     )
+
+
+def _staff() -> None:
+    """Table: staff."""
     op.create_table(
         "staff",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -961,4 +1067,3 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("active_until is null"),
     )
-    op.execute(sa.text((Path(__file__).parent.parent / "sql" / "0004_ledger.sql").read_text().replace(":", r"\:")))
