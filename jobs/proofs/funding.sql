@@ -1,6 +1,6 @@
 -- Funding: credits exist only against a sponsor's money, and every credit of a wallet adds up.
 
--- BUD-1 light: A budget's money covers what it can still issue, what is outstanding, and what issued codes will draw.
+-- BUD-1 light: A budget's money covers what it can still issue, what is outstanding or held, and what codes will draw.
 with capacity as (
   select s.budget_id, sum(a.balance) as credits from budget_slices s join accounts a on a.id = s.account_id
   group by s.budget_id
@@ -9,14 +9,20 @@ with capacity as (
 ), committed as (
   select f.budget_id, sum(f.credits * f.price_fen::numeric) as thousandths
   from code_fundings f join codes c on c.id = f.code_id where c.state = 'issued' group by f.budget_id
+), held as (
+  select l.budget_id, sum(u.amount * l.price_fen::numeric) as thousandths
+  from transfers t join lot_uses u on u.transfer_id = t.id join lots l on l.id = u.lot_id
+  where t.reason = 'hold'
+    and not exists (select from transfers e where e.reason = 'hold.end' and e.source_ref = 'hold:' || t.id)
+  group by l.budget_id
 )
 select b.id as budget_id, m.balance as money_fen, c.credits as capacity, o.thousandths as outstanding,
-       d.thousandths as committed
+       d.thousandths as committed, h.thousandths as held
 from budgets b join accounts m on m.id = b.money_account_id
 left join capacity c on c.budget_id = b.id left join outstanding o on o.budget_id = b.id
-left join committed d on d.budget_id = b.id
-where m.balance::numeric * 1000
-      < coalesce(c.credits, 0) * b.price_fen + coalesce(o.thousandths, 0) + coalesce(d.thousandths, 0);
+left join committed d on d.budget_id = b.id left join held h on h.budget_id = b.id
+where m.balance::numeric * 1000 < coalesce(c.credits, 0) * b.price_fen + coalesce(o.thousandths, 0)
+                                  + coalesce(d.thousandths, 0) + coalesce(h.thousandths, 0);
 
 -- BUD-2: A budget's deposits are in the ledger, money and cover, to the fen and the credit.
 with paid as (
@@ -113,6 +119,16 @@ union all
 select w.id, 'accounts of another', null from wallets w
 join accounts a on a.id in (w.credits_account_id, w.hold_account_id, w.mg_account_id)
 where a.program_id <> w.program_id or a.owner_key <> w.person_id::text;
+
+-- WAL-3: What a person's hold account has is the sum of the holds that have not ended.
+select w.id as wallet_id, a.balance, h.open from wallets w join accounts a on a.id = w.hold_account_id
+left join (
+  select e.account_id, sum(e.amount) as open from entries e join transfers t on t.id = e.transfer_id
+  where t.reason = 'hold' and e.amount > 0
+    and not exists (select from transfers d where d.reason = 'hold.end' and d.source_ref = 'hold:' || t.id)
+  group by e.account_id
+) h on h.account_id = a.id
+where a.balance is distinct from coalesce(h.open, 0);
 
 -- MET-6 light: What a person earned of a scenario, or in a program, in a period is within its cap.
 select person_id, scope, period, used_micro, cap_micro from cap_uses where used_micro not between 0 and cap_micro

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from app import approvals, funding, leaderboards, orders, programs, records, redemptions, scenarios, welfare
+from app import approvals, funding, leaderboards, ledger, orders, programs, records, redemptions, scenarios, welfare
 from app.clock import business_day
 from app.db import session, transaction
 from app.funding.models import Budget
@@ -52,6 +52,7 @@ def busy(*, people: int = 6) -> Books:
             client_ref="gift-1",
             at=AT,
         )
+    _held(here)
     _reverse_spent(here)
     with transaction():
         reviews.reverse(record_id=counted[1].record_id or 0, code="error", words="", by="operator:ops", at=AT + HOUR)
@@ -87,6 +88,16 @@ def _redeem(here: World, clerk: int, code_id: int, owner: int, scan: str) -> int
             typed=typed, shop_id=here.shop_id, staff_person_id=clerk, scan_id=scan, at=AT + HOUR / 12
         )
         return verdict.redemption_id
+
+
+def _held(here: World) -> None:
+    """One hold stands, one was given back, one was spent."""
+    with transaction():
+        wallet = funding.lock_wallet(person_id=here.people[3], program_id=here.program_id, at=AT)
+        holds = [funding.hold(wallet=wallet, credits=7, source_ref=f"hold-{n}", at=AT) for n in range(3)]
+        spent = ledger.account(program_id=here.program_id, asset="credits", kind="spent")
+        funding.release(wallet=wallet, transfer_id=holds[1].transfer_id, at=AT)
+        funding.settle(wallet=wallet, transfer_id=holds[2].transfer_id, to_account_id=spent, at=AT)
 
 
 def _reverse_spent(here: World) -> None:

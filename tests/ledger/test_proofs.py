@@ -121,6 +121,7 @@ PLANTS = (
     ),
     Plant("WAL-1", "update wallets set debt_credits = debt_credits + 1"),
     Plant("WAL-2", "update wallets set carry_micro = 1000000", (constraint("wallets", "ck_wallets_carry"),)),
+    Plant("WAL-3", "update accounts set balance = balance + 1 where kind = 'hold'"),
     Plant(
         "MET-6",
         "update cap_uses set used_micro = cap_micro + 1",
