@@ -14,7 +14,7 @@ from marshmallow import fields
 from app import clock, leaderboards, programs
 from app.clock import now
 from app.errors import NOT_FOUND
-from app.leaderboards import BOARD_UNKNOWN, Board, Line, Mine
+from app.leaderboards import BOARD_UNKNOWN, Board, Line, Mine, Seen
 from app.memo import remember
 from app.people import Login
 from app.records.checks import NOT_A_MEMBER
@@ -168,7 +168,8 @@ def _persons(board: Board, program: str, person_id: int, start: int, limit: int)
     mine = leaderboards.my_line(board, person_id, at=at)
     if mine.line is None:
         return common, None
-    return common, {**_place(mine.line), "neighbours": _named(mine.around)}
+    seen = leaderboards.beside(board, [line.subject_id for line in mine.around], mine.names)
+    return common, {**_place(mine.line), "neighbours": _named(mine.around, seen)}
 
 
 def _page(board: Board, program: str, start: int, limit: int, under: str) -> tuple[bytes, str]:
@@ -176,7 +177,9 @@ def _page(board: Board, program: str, start: int, limit: int, under: str) -> tup
     if body is None:
         found = leaderboards.page(board, offset=start - 1, limit=limit, at=now())
         content = _common(board, program, found.total, found.frozen, start, limit)
-        body = _bytes({**content, "lines": _named(found.lines)})
+        body = _bytes(
+            {**content, "lines": _named(found.lines, leaderboards.seen(line.subject_id for line in found.lines))}
+        )
         leaderboards.keep(board, under, body)
     return body, _digest(body)
 
@@ -223,8 +226,7 @@ def _common(board: Board, program: str, total: int, final: bool, start: int, lim
     }
 
 
-def _named(lines: list[Line]) -> list[dict[str, Any]]:
-    seen = leaderboards.seen(line.subject_id for line in lines)
+def _named(lines: list[Line], seen: dict[int, Seen]) -> list[dict[str, Any]]:
     return [_line(line, seen[line.subject_id].name, seen[line.subject_id].avatar_url) for line in lines]
 
 

@@ -2,7 +2,7 @@
 
 from app.leaderboards.boards import METRICS, SUBJECTS, Board, board_of
 from app.leaderboards.closing import freeze, freeze_due
-from app.leaderboards.names import Seen, seen
+from app.leaderboards.names import Seen, beside, seen
 from app.leaderboards.ranks import forget_person, push
 from app.leaderboards.reading import (
     BOARD_UNKNOWN,
@@ -33,6 +33,7 @@ __all__ = [
     "Seen",
     "add_awards",
     "add_records",
+    "beside",
     "board_of",
     "check",
     "forget_person",

@@ -32,6 +32,11 @@ class Board:
         return redis_key(self.program_id, self.subject_kind, self.metric, self.period.kind, self.period.key)
 
     @property
+    def names_key(self) -> str:
+        """The Redis key of the names beside it, on the same node; one for all periods of a kind."""
+        return names_key(self.program_id, self.subject_kind, self.metric, self.period.kind)
+
+    @property
     def previous(self) -> Board | None:
         """The same board one period earlier, for the movement; the all-time board has none."""
         if self.period.kind == "all":
@@ -52,6 +57,10 @@ class Board:
 
 def redis_key(program_id: int, subject_kind: str, metric: str, period_kind: str, period_key: str) -> str:
     return f"board:{{{program_id}:{subject_kind}:{metric}:{period_kind}}}:{period_key}"
+
+
+def names_key(program_id: int, subject_kind: str, metric: str, period_kind: str) -> str:
+    return f"names:{{{program_id}:{subject_kind}:{metric}:{period_kind}}}"
 
 
 def board_of(

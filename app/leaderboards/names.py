@@ -1,14 +1,23 @@
-"""How persons read on a board: the name they chose to show or a mask, remembered for a moment."""
+"""How persons read on a board: the name they chose to show or a mask.
+
+Names beside a board are copied in Redis for a minute, so that a row with its neighbours needs no statement. Whoever
+changes name or mind is taken out of the copies by a listener (``forget``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from app import people
+from app import cache, people
 from app.db import read
+from app.leaderboards.boards import Board
 from app.memo import remember
+
+KEPT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +46,23 @@ def seen(person_ids: Iterable[int]) -> dict[int, Seen]:
         return loaded[person_id]
 
     return {person_id: remember(("seen", person_id), partial(load, person_id)) for person_id in wanted}
+
+
+_KEEP = """
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+"""
+
+
+def beside(board: Board, person_ids: Iterable[int], copied: Mapping[int, bytes]) -> dict[int, Seen]:
+    """How others see the persons beside a board: from the copies that came with the ranks, the rest with one statement,
+    which are copied for the next."""
+    found = {person_id: Seen(*json.loads(copy)) for person_id, copy in copied.items()}
+    missing = [person_id for person_id in person_ids if person_id not in found]
+    if missing:
+        fresh = seen(missing)
+        found |= fresh
+        pairs = [part for number, one in fresh.items() for part in (number, json.dumps([one.name, one.avatar_url]))]
+        with suppress(*cache.REDIS_DOWN):
+            cache.call("EVAL", _KEEP, 1, board.names_key, KEPT_SECONDS, *pairs)
+    return found

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app import cache
 from app.db import connection
-from app.leaderboards.boards import METRICS, redis_key
+from app.leaderboards.boards import METRICS, names_key, redis_key
 
 # A closed day's board is read from its frozen result; its ranks stay a while for the movement shown beside the next.
 KEPT_SECONDS = {"day": 40 * 86_400, "week": 120 * 86_400, "month": 400 * 86_400, "season": 800 * 86_400}
@@ -54,8 +54,15 @@ _OF_PERSON = text(
 
 
 def forget_person(person_id: int) -> None:
-    """Put a person's boards right after a change of mind: in or out, as the person's row says now."""
-    push(connection().execute(_OF_PERSON, {"person": person_id}).all())
+    """Put a person's boards right after a change of mind or name: in or out, as the person's row says now."""
+    standing = connection().execute(_OF_PERSON, {"person": person_id}).all()
+    push(standing)
+    kinds = {(row.program_id, row.period_kind) for row in standing}
+    with cache.client().pipeline(transaction=False) as pipe:
+        for program_id, period_kind in kinds:
+            for metric in METRICS:
+                pipe.hdel(names_key(program_id, "person", metric, period_kind), str(person_id))
+        pipe.execute()
 
 
 def _hidden(ids: Sequence[int]) -> set[int]:

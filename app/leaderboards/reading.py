@@ -4,8 +4,9 @@ PostgreSQL does. A frozen board answers from its rows."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache as once
 from typing import Any
@@ -53,11 +54,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Mine:
-    """One's own place: the line (None off the board), the lines around it, and how many are on the board."""
+    """One's own place: the line (None off the board), the lines around it, and how many are on the board.
+
+    ``names`` are the copies of names that came along; see ``names.beside``.
+    """
 
     line: Line | None
     around: list[Line]
     total: int
+    names: Mapping[int, bytes] = field(default_factory=dict)
 
 
 _PAGE = """
@@ -67,11 +72,13 @@ return {redis.call('ZCARD', KEYS[1]), rows}
 _MINE = """
 local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
 local total = redis.call('ZCARD', KEYS[1])
-if not rank then return {-1, total, {}, -1} end
+if not rank then return {-1, total, {}, -1, {}} end
 local from = math.max(rank - tonumber(ARGV[2]), 0)
 local rows = redis.call('ZREVRANGE', KEYS[1], from, rank + tonumber(ARGV[2]), 'WITHSCORES')
 local before = redis.call('ZREVRANK', KEYS[2], ARGV[1])
-return {rank, total, rows, before or -1}
+local ids = {}
+for i = 1, #rows, 2 do ids[#ids + 1] = rows[i] end
+return {rank, total, rows, before or -1, redis.call('HMGET', KEYS[3], unpack(ids))}
 """
 _RANK = """
 local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
@@ -112,14 +119,16 @@ def my_line(board: Board, subject_id: int, *, at: datetime) -> Mine:
     if is_frozen(board, at):
         return _final_mine(board, subject_id)
     try:
-        rank, total, rows, previous = _run(_MINE, (board.key, _before(board)), subject_id, NEIGHBOURS)
+        keys = (board.key, _before(board), board.names_key)
+        rank, total, rows, previous, copies = _run(_MINE, keys, subject_id, NEIGHBOURS)
     except cache.REDIS_DOWN:
         return _score_mine(board, subject_id)
     if rank < 0:
         return Mine(None, [], int(total)) if total else _score_mine(board, subject_id)
     around = _lines(rows, max(rank - NEIGHBOURS, 0))
     own = next(line for line in around if line.subject_id == subject_id)
-    return Mine(Line(own.rank, own.subject_id, own.score, _movement(rank, previous)), around, int(total))
+    names = {line.subject_id: copy for line, copy in zip(around, copies, strict=True) if copy is not None}
+    return Mine(Line(own.rank, own.subject_id, own.score, _movement(rank, previous)), around, int(total), names)
 
 
 def kept(board: Board, under: str) -> bytes | None:

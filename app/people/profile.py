@@ -68,15 +68,16 @@ def put(
     person = get(person_id)
     if avatar_url is not None and not _AVATAR.fullmatch(avatar_url):
         raise INVALID_FIELD(fields=[{"field": "avatar_url", "expected": "https://….qlogo.cn/…"}])
+    before = (person.nickname, person.avatar_url, person.show_name, person.on_boards)
     person.nickname, person.avatar_url, person.language = nickname, avatar_url, language
-    if (person.show_name, person.on_boards) != (show_name, on_boards):
-        person.show_name, person.on_boards = show_name, on_boards
+    person.show_name, person.on_boards = show_name, on_boards
+    if before != (nickname, avatar_url, show_name, on_boards):
         tell_boards(person)
     return person
 
 
 def tell_boards(person: Person) -> None:
-    """Publish whether and how a person stands on boards; absolute, so a repeat is harmless."""
+    """Publish whether a person stands on boards and that the name may read anew; absolute: a repeat is harmless."""
     seen = {"person_id": person.id, "on_boards": person.on_boards, "show_name": person.show_name}
     outbox.publish(events.PERSON_CHANGED, seen)
 

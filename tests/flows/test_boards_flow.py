@@ -86,8 +86,14 @@ def test_names_are_masked_shown_by_choice_and_gone_after_opting_out(ann: Citizen
     deliver()
     assert board(ben, town)["lines"][0]["name"] == "安**"
     assert "安娜" not in ben.phone.get(BOARD.format(town.code, "week")).text
+    assert board(ben, town)["me"]["neighbours"][0]["name"] == "安**"
     ann.phone.put("/me", {**profile, "show_name": True})
-    assert board(ben, town, query="?limit=9")["lines"][0]["name"] == "安娜"
+    deliver()
+    shown = board(ben, town, query="?limit=9")
+    assert [shown["lines"][0]["name"], shown["me"]["neighbours"][0]["name"]] == ["安娜", "安娜"]
+    ann.phone.put("/me", {**profile, "show_name": True, "nickname": "安妮"})
+    deliver()
+    assert board(ben, town)["me"]["neighbours"][0]["name"] == "安妮"
     ann.phone.put("/me", {**profile, "on_boards": False})
     deliver()
     after = board(ben, town, query="?limit=8")

@@ -26,8 +26,8 @@ def test_names_are_masked_until_shown_by_choice(db_session: Session) -> None:
 
 def test_boards_hear_of_a_change_that_concerns_them_and_of_no_other(db_session: Session) -> None:
     person_id = given.person()
-    people.put(person_id=person_id, **{**PROFILE, "nickname": "新名字"})
-    people.put(person_id=person_id, **{**PROFILE, "nickname": "新名字", "on_boards": False})
+    people.put(person_id=person_id, **{**PROFILE, "language": "en"})
+    people.put(person_id=person_id, **{**PROFILE, "language": "en", "on_boards": False})
     told = db_session.scalars(select(OutboxEvent.payload).where(OutboxEvent.event == "person.changed")).all()
     assert told == [{"person_id": person_id, "on_boards": False, "show_name": False}]
 
