@@ -105,8 +105,10 @@ def award(
         known = _existing(requests)
     fresh = [request for request in with_boosts(requests) if (request.reason, request.source_ref) not in known]
     lines = _earned(fresh, wallets, at)
-    caps.cut(lines)
-    _whole_credits(lines)
+    uses = caps.cut(lines)
+    carries = _whole_credits(lines)
+    if lines:
+        caps.write(uses, carries)
     _choose_budgets(lines, at)
     _post(lines, with_drafts, at)
     made = _store(lines, at)
@@ -181,21 +183,15 @@ def _earned(requests: Sequence[AwardRequest], wallets: Wallets, at: datetime) ->
     return lines
 
 
-def _whole_credits(lines: Sequence[_Line]) -> None:
-    """Whole credits from carry and earnings, in order, per wallet; the rest is carried on."""
+def _whole_credits(lines: Sequence[_Line]) -> dict[int, int]:
+    """Whole credits from carry and earnings, in order, per wallet; the rest is carried on. By wallet."""
     for line in lines:
         line.carry_before = line.wallet.carry_micro
         line.credits, line.carry_after = divmod(line.carry_before + line.earned - line.cut, MICRO)
         line.wallet.carry_micro = line.carry_after
-    carried = {line.wallet.id: line.wallet.carry_micro for line in lines}
-    if carried:
-        run(_CARRY, {"ids": list(carried), "carries": list(carried.values())})
+    return {line.wallet.id: line.wallet.carry_micro for line in lines}
 
 
-_CARRY = """
-    update wallets w set carry_micro = x.carry from unnest(%(ids)s::bigint[], %(carries)s::bigint[]) as x (id, carry)
-    where w.id = x.id
-"""
 _RESERVE = "select account_id, granted from budget_reserve(%(budget)s, %(wanted)s, %(at)s)"
 
 

@@ -38,7 +38,10 @@ _POST = "select ord, transfer_id, fresh from ledger_post(%(batch)s::jsonb, %(at)
 
 @dataclass(slots=True)
 class Draft:
-    """A transfer to be posted. ``legs`` are (account id, amount); (reason, source_ref) is its natural key."""
+    """A transfer to be posted. ``legs`` are (account id, amount); (reason, source_ref) is its natural key.
+
+    ``transfer_id`` is known once it is posted.
+    """
 
     program_id: int
     reason: str
@@ -46,6 +49,7 @@ class Draft:
     legs: Sequence[tuple[int, int]]
     memo: Mapping[str, Any] = field(default_factory=dict)
     reverses: int | None = None
+    transfer_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ def post(drafts: Sequence[Draft], *, at: datetime) -> list[Posted]:
         rows = run(_POST, {"batch": _as_json(drafts), "at": at})
     except psycopg.Error as error:
         raise _refusal(error) from error
+    for draft, row in zip(drafts, rows, strict=True):
+        draft.transfer_id = row.transfer_id
     return [Posted(row.transfer_id, row.fresh) for row in rows]
 
 

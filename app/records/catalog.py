@@ -25,7 +25,9 @@ class Catalog:
     def __init__(self, acts: Sequence[Act], at: datetime) -> None:
         people = {act.person_id for act in acts}
         self.at = at
-        self.memberships = self._memberships(people)
+        self.memberships: dict[int, list[Any]] = defaultdict(list)
+        self._consents: dict[tuple[int, str], set[int | None]] = defaultdict(set)
+        self._look_up(people)
         wanted = {act.program_id for act in acts} | {
             row.program_id for rows in self.memberships.values() for row in rows
         }
@@ -40,7 +42,6 @@ class Catalog:
         sources = {act.source_id for act in acts}
         self.sources: dict[int, Any] = {key: remember(("source", key), partial(_source, key)) for key in sources}
         self.book = remember("methodologies", methodologies.book_of_all)
-        self._consents = self._live_consents(people)
 
     def membership(self, person_id: int, program_id: int) -> Any | None:
         """The person's active membership in a program."""
@@ -51,29 +52,26 @@ class Catalog:
         found = self._consents.get((person_id, purpose), set())
         return None in found or program_id in found
 
-    @staticmethod
-    def _memberships(people: Iterable[int]) -> dict[int, list[Any]]:
-        found: dict[int, list[Any]] = defaultdict(list)
-        for row in run(_MEMBERSHIPS, {"people": list(set(people))}):
-            found[row.person_id].append(row)
-        return found
-
-    @staticmethod
-    def _live_consents(people: Iterable[int]) -> dict[tuple[int, str], set[int | None]]:
-        found: dict[tuple[int, str], set[int | None]] = defaultdict(set)
-        for row in run(_CONSENTS, {"people": list(set(people))}):
-            found[row.person_id, row.purpose].add(row.program_id)
-        return found
+    def _look_up(self, people: Iterable[int]) -> None:
+        """Who belongs where, and who agrees to what, with one statement."""
+        for row in run(_PEOPLE, {"people": list(people)}):
+            if row.purpose is None:
+                self.memberships[row.person_id].append(row)
+            else:
+                self._consents[row.person_id, row.purpose].add(row.program_id)
 
 
-_MEMBERSHIPS = """
-    select person_id, program_id, org_unit_id, rank from memberships
-    where person_id = any (%(people)s::bigint[]) and state = 'active' order by person_id, rank, id
-"""
-# Shared locks: a consent that is withdrawn at the same moment waits for us, or we see it gone (MET-8).
-_CONSENTS = """
-    select person_id, purpose, program_id from consents
-    where person_id = any (%(people)s::bigint[]) and withdrawn_at is null for share
+# Consents by shared locks: one that is withdrawn at the same moment waits for us, or we see it gone (MET-8).
+_PEOPLE = """
+    with agreed as (
+      select person_id, purpose, program_id from consents
+      where person_id = any (%(people)s::bigint[]) and withdrawn_at is null for share
+    )
+    select person_id, program_id, org_unit_id, rank, id, null as purpose from memberships
+    where person_id = any (%(people)s::bigint[]) and state = 'active'
+    union all
+    select person_id, program_id, null, null, null, purpose from agreed
+    order by person_id, rank, id
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -45,8 +45,9 @@ def count(works: Sequence[Work], *, at: datetime, wallets: funding.Wallets) -> N
     if not counted:
         return
     requests = [_request(work) for work in counted]
-    awarded = funding.award(requests, at=at, with_drafts=_milligrams(counted, wallets), wallets=wallets)
-    _store_reductions(counted)
+    grams = _milligrams(counted, wallets)
+    awarded = funding.award(requests, at=at, with_drafts=list(grams.values()), wallets=wallets)
+    _store_reductions(counted, grams)
     for work, award in zip(counted, awarded, strict=True):
         work.result = (work.result, award)
 
@@ -79,15 +80,15 @@ def _request(work: Work) -> AwardRequest:
     )
 
 
-def _milligrams(works: Sequence[Work], wallets: funding.Wallets) -> list[Draft]:
-    """From the program's avoided emissions to the person's own account, one transfer a record."""
+def _milligrams(works: Sequence[Work], wallets: funding.Wallets) -> dict[int | None, Draft]:
+    """From the program's avoided emissions to the person's own account, one transfer a record; by record."""
     earning = [work for work in works if work.result.counted_mg > 0]
     if not earning:
-        return []
+        return {}
     programs = {work.program.id for work in earning}
     avoided = {program: _avoided(program) for program in programs}
-    return [
-        Draft(
+    return {
+        work.record_id: Draft(
             program_id=work.program.id,
             reason="reduction",
             source_ref=f"record:{work.record_id}",
@@ -97,7 +98,7 @@ def _milligrams(works: Sequence[Work], wallets: funding.Wallets) -> list[Draft]:
             ],
         )
         for work in earning
-    ]
+    }
 
 
 def _avoided(program_id: int) -> int:
@@ -121,19 +122,19 @@ def _committed(program_id: int) -> int | None:
 _STORE = """
     insert into reductions (record_id, version_id, region, inputs, parameters, raw_mg, counted_mg, credits_micro,
                             transfer_id)
-    select x.record_id, x.version_id, x.region, x.inputs, x.parameters, x.raw_mg, x.counted_mg, x.credits_micro, t.id
+    select x.record_id, x.version_id, x.region, x.inputs, x.parameters, x.raw_mg, x.counted_mg, x.credits_micro,
+           x.transfer_id
     from jsonb_to_recordset(%(rows)s::jsonb) as x (record_id bigint, version_id bigint, region text, inputs jsonb,
-         parameters jsonb, raw_mg bigint, counted_mg bigint, credits_micro bigint)
-    left join transfers t on t.reason = 'reduction' and t.source_ref = 'record:' || x.record_id
+         parameters jsonb, raw_mg bigint, counted_mg bigint, credits_micro bigint, transfer_id bigint)
 """
 
 
-def _store_reductions(works: Sequence[Work]) -> None:
-    rows = [_reduction(work) for work in works]
+def _store_reductions(works: Sequence[Work], grams: Mapping[int | None, Draft]) -> None:
+    rows = [_reduction(work, grams.get(work.record_id)) for work in works]
     run(_STORE, {"rows": json.dumps(rows, ensure_ascii=False)})
 
 
-def _reduction(work: Work) -> dict[str, Any]:
+def _reduction(work: Work, posted: Draft | None) -> dict[str, Any]:
     """What is needed to repeat the number. The parameters' values are kept here, their sources with the version."""
     result = work.result
     return {
@@ -145,6 +146,7 @@ def _reduction(work: Work) -> dict[str, Any]:
         "raw_mg": result.raw_mg,
         "counted_mg": result.counted_mg,
         "credits_micro": result.credits_micro,
+        "transfer_id": posted.transfer_id if posted else None,
     }
 
 
