@@ -28,6 +28,8 @@ from edge.language import pick
 from edge.reading import LARGEST_BODY, json_body, unreadable, unusable
 from edge.schemas import load
 
+MOST_QUERIES, LONGEST_KEPT = 200, 200
+
 
 def spec_of(view: Any) -> dict[str, Any]:
     """What APIFlask reads to document a view."""
@@ -57,16 +59,19 @@ def takes(schema: type[Schema], *, example: Any = None, largest: int = LARGEST_B
 def asks(schema: type[Schema]) -> Callable[[View], View]:
     """The address has a query of this schema. A name that is unknown or occurs twice is refused."""
     instance = schema()
-    defaults: list[dict[str, Any]] = []  # what an empty query loads to, found out once
+    loaded: dict[bytes, dict[str, Any]] = {}  # the same few queries come again and again; refused ones aren't kept
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if request.query_string:
-                return view(*args, load(instance, _query()), **kwargs)
-            if not defaults:
-                defaults.append(load(instance, {}))
-            return view(*args, dict(defaults[0]), **kwargs)
+            found = loaded.get(request.query_string)
+            if found is None:
+                found = load(instance, _query())
+                if len(loaded) >= MOST_QUERIES:
+                    loaded.clear()
+                if len(request.query_string) <= LONGEST_KEPT:
+                    loaded[request.query_string] = found
+            return view(*args, dict(found), **kwargs)
 
         spec_of(wrapper).setdefault("args", []).append((instance, "query"))
         return wrapper
