@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -22,12 +23,13 @@ def holders_of(source_id: int, accounts: Iterable[tuple[str, datetime]]) -> dict
     query = select(
         AccountBinding.account_hash, AccountBinding.person_id, AccountBinding.bound_at, AccountBinding.unbound_at
     ).where(AccountBinding.source_id == source_id, AccountBinding.account_hash.in_(set(hashes.values())))
-    rows = list(connection().execute(query))
+    held: dict[bytes, list[Any]] = defaultdict(list)
+    for row in connection().execute(query):
+        held[bytes(row.account_hash)].append(row)
 
     def holder(account: str, when: datetime) -> int | None:
-        for row in rows:
-            held = row.bound_at <= when and (row.unbound_at is None or when < row.unbound_at)
-            if held and bytes(row.account_hash) == hashes[account]:
+        for row in held[hashes[account]]:
+            if row.bound_at <= when and (row.unbound_at is None or when < row.unbound_at):
                 return int(row.person_id)
         return None
 

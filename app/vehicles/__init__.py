@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from psycopg import errors as pg
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
@@ -93,6 +94,16 @@ def of_person(person_id: int) -> list[tuple[VehicleBinding, Vehicle]]:
     return [(row[0], row[1]) for row in session().execute(query.order_by(VehicleBinding.id))]
 
 
+def held_by(people: Iterable[int]) -> dict[int, int]:
+    """A vehicle that each of these persons holds now, the first one registered; one statement."""
+    query = (
+        select(VehicleBinding.person_id, func.min(VehicleBinding.vehicle_id))
+        .where(VehicleBinding.person_id.in_(set(people)), VehicleBinding.unbound_at.is_(None))
+        .group_by(VehicleBinding.person_id)
+    )
+    return {row[0]: row[1] for row in connection().execute(query)}
+
+
 __all__ = [
     "FUELS",
     "VEHICLE_TAKEN",
@@ -100,6 +111,7 @@ __all__ = [
     "VehicleBinding",
     "bind",
     "bound",
+    "held_by",
     "of_person",
     "register",
     "start_mileage",

@@ -210,7 +210,8 @@ def _batch(rows: list[Row], preset: Preset, import_id: int, program_code: str) -
 
 def _take(understood: list[Mapped], lines: dict[int, Line], finder: Finder, import_id: int) -> int:
     acts: list[tuple[Mapped, Act]] = []
-    for row, person in zip(understood, finder.find(understood), strict=True):
+    people = finder.find(understood)
+    for row, person, subject in zip(understood, people, finder.subjects(people), strict=True):
         if isinstance(person, Problem):
             lines[row.number] = Line(row.number, "rejected", person.code, person.zh, person.en, row.reference)
             continue
@@ -223,7 +224,7 @@ def _take(understood: list[Mapped], lines: dict[int, Line], finder: Finder, impo
             facts=row.facts,
             occurred_at=row.occurred_at,
             ended_at=row.ended_at,
-            subject=finder.subject(person),
+            subject=subject,
             import_id=import_id,
         )
         acts.append((row, act))

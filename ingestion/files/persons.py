@@ -35,7 +35,6 @@ class Finder:
 
     def __init__(self, *, program: Program, source_id: int, preset: Preset, at: datetime) -> None:
         self.program, self.source_id, self.preset, self.at = program, source_id, preset, at
-        self._vehicle_of: dict[int, str] = {}
 
     def find(self, rows: Sequence[Mapped]) -> list[int | Problem]:
         """The person of each row, or why there is none."""
@@ -47,14 +46,13 @@ class Finder:
         holders = sources.holders_of(self.source_id, wanted)
         return [holders[pair] or UNKNOWN for pair in wanted]
 
-    def subject(self, person_id: int) -> str | None:
-        """The vehicle that goes with a test person, for presets about vehicles."""
-        if not self.preset.test_vehicle:
-            return None
-        if person_id not in self._vehicle_of:
-            held = vehicles.of_person(person_id)
-            self._vehicle_of[person_id] = f"vehicle:{held[0][0].vehicle_id}" if held else ""
-        return self._vehicle_of[person_id] or None
+    def subjects(self, people: Sequence[int | Problem]) -> list[str | None]:
+        """The vehicle that goes with each test person, for presets about vehicles; one statement."""
+        known = [person for person in people if isinstance(person, int)]
+        if not self.preset.test_vehicle or not known:
+            return [None] * len(people)
+        held = vehicles.held_by(known)
+        return [f"vehicle:{held[one]}" if isinstance(one, int) and one in held else None for one in people]
 
     def _by_roster(self, rows: Sequence[Mapped]) -> list[int | Problem]:
         hashes = {row.who: roster_hash(self.program.id, "number", row.who) for row in rows}
