@@ -69,7 +69,7 @@ def slot() -> Iterator[Slot]:
         admin_url, redis_base = _addresses(servers)
         with _numbered() as number:
             found = Slot(number, admin_url, *_own(admin_url, redis_base, number), _template(admin_url, redis_base))
-            _claim_redis(found.redis_url)
+            _claim_redis(found.redis_url, ours=servers is not None)
             found.clone()
             yield found
     finally:
@@ -188,10 +188,13 @@ def _own(admin_url: str, redis_base: str, number: int) -> tuple[str, str]:
     return database.render_as_string(hide_password=False), redis_url
 
 
-def _claim_redis(redis_url: str) -> None:
-    """Never flush what isn't ours: a Redis database with foreign keys in it stops the tests."""
+def _claim_redis(redis_url: str, *, ours: bool) -> None:
+    """Never flush what isn't ours: a given Redis database with foreign keys in it stops the tests. The embedded one is
+    ours, whatever a killed run left in it."""
     with redis_client.Redis.from_url(redis_url) as client:
-        if client.dbsize() and not client.exists(MARK):
+        if ours:
+            client.flushdb()
+        elif client.dbsize() and not client.exists(MARK):
             raise RuntimeError(f"{redis_url} holds keys that no test wrote; give the tests a Redis of their own")
         client.set(MARK, "1")
 
