@@ -3,8 +3,8 @@
 Only processes that this run has started are ended, each by its own id. `kill -9` is not a power cut: it tests recovery
 and what was acknowledged; DUR-1 looks at the settings that a power cut needs.
 
-Seen red with `synchronous_commit=off` planted in the embedded server's settings: 8 of 1,056 acknowledged answers were lost
-in two kills of PostgreSQL, DUR-1 was broken, and /readyz refused to start the load at all.
+Seen red with `synchronous_commit=off` planted in the embedded server's settings: 8 of 1,056 acknowledged answers were
+lost in two kills of PostgreSQL, DUR-1 was broken, and /readyz refused to start the load at all.
 """
 
 from __future__ import annotations
