@@ -171,10 +171,11 @@ _MORE_PEOPLE = """
 _MILLION = """
     insert into scores (program_id, subject_kind, period_kind, period_key, subject_id, mg, mg_reached_at, mg_rank,
                         credits, credits_reached_at, credits_rank)
-    select %(program)s, 'person', 'season', %(key)s, x.id, x.mg, %(at)s + x.id %% 7000000 * interval '1 second',
-           board_rank(x.mg, %(at)s + x.id %% 7000000 * interval '1 second', 'season', %(at)s), 0, %(at)s, 0
-    from (select id, (id * 7919 %% 1000003 + 1) * 1000 as mg from persons
-          where pseudonym like 'million-%%' order by id limit %(members)s) x
+    select %(program)s, 'person', 'season', %(key)s, x.id, x.mg, x.reached,
+           board_rank(x.mg, x.reached, 'season', board_start('season', %(key)s)), 0, x.reached, 0
+    from (select id, (id * 7919 %% 1000003 + 1) * 1000 as mg,
+                 board_start('season', %(key)s) + id %% 7000000 * interval '1 second' as reached
+          from persons where pseudonym like 'million-%%' order by id limit %(members)s) x
 """
 
 
@@ -182,7 +183,7 @@ def _million() -> tuple[int, str]:
     """A program of its own with one board of a million persons; made once per database."""
     here = city()
     row = run("select id from programs where code = 'bench-million'", {})
-    key, starts = "2026-Q1", "2026-01-01T00:00:00+08:00"
+    key = "2026-Q1"
     if row:
         return int(row[0].id), key
     db.session.remove()
@@ -194,7 +195,7 @@ def _million() -> tuple[int, str]:
             {"p": here.program_id},
         )
         run(_MORE_PEOPLE, {"people": MEMBERS})
-        run(_MILLION, {"program": made[0].id, "key": key, "at": starts, "members": MEMBERS})
+        run(_MILLION, {"program": made[0].id, "key": key, "members": MEMBERS})
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as link:
         link.exec_driver_sql("vacuum analyze scores")
         link.exec_driver_sql("vacuum analyze persons")
