@@ -59,6 +59,9 @@ class Period:
         return day_start(self.end_day) if self.end_day else None
 
 
+EXAMPLE_DAY = date(2026, 11, 24)
+
+
 def period(kind: str, day: date) -> Period:
     """The period of ``kind`` that holds ``day``. Weeks are ISO weeks (ISO 8601: year and week belong together)."""
     if kind == "day":
@@ -83,22 +86,27 @@ def period(kind: str, day: date) -> Period:
 
 def period_by_key(kind: str, key: str) -> Period:
     """The period that a key names. Raises ValueError for a key that is none of its kind."""
-    found: Period
-    if kind == "all":
-        found = period(kind, date(2000, 1, 1))
-    elif kind == "day":
-        found = period(kind, date.fromisoformat(key))
-    elif kind == "week":
-        found = period(kind, date.fromisocalendar(int(key[:4]), int(key[6:]), 1))
-    elif kind == "month":
-        found = period(kind, date(int(key[:4]), int(key[5:]), 1))
-    elif kind == "season":
-        found = period(kind, date(int(key[:4]), int(key[6:]) * 3 - 2, 1))
-    else:
-        raise ValueError(f"unknown period kind {kind!r}")
-    if found.key != key:
-        raise ValueError(f"{key!r} is no {kind} key")
+    try:
+        found = _named(kind, key)
+    except (ValueError, IndexError):
+        found = None
+    if found is None or found.key != key:
+        raise ValueError(f"{key!r} names no {kind}; write it like {period(kind, EXAMPLE_DAY).key}")
     return found
+
+
+def _named(kind: str, key: str) -> Period | None:
+    if kind == "all":
+        return period(kind, date(2000, 1, 1))
+    if kind == "day":
+        return period(kind, date.fromisoformat(key))
+    if kind == "week":
+        return period(kind, date.fromisocalendar(int(key[:4]), int(key[6:]), 1))
+    if kind == "month":
+        return period(kind, date(int(key[:4]), int(key[5:]), 1))
+    if kind == "season":
+        return period(kind, date(int(key[:4]), int(key[6:]) * 3 - 2, 1))
+    return None
 
 
 def add_months(day: date, months: int) -> date:

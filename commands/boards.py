@@ -65,7 +65,7 @@ def freeze(code: str | None, whole_past: bool) -> None:
 @click.option("--subject", type=click.Choice(SUBJECTS), default="person")
 @click.option("--metric", type=click.Choice(METRICS), default="mg")
 @click.option("--period", type=click.Choice(["day", "week", "month", "season", "all"]), default="month")
-@click.option("--key", help="a past period, for example 2015, 2015-03, 2015-W10, 2015-Q1")
+@click.option("--key", help="a past period, for example 2015-03-09, 2015-W10, 2015-03, 2015-Q1")
 @click.option("--top", type=click.IntRange(1, 1000), default=20)
 @json_option
 def show_board(code: str, subject: str, metric: str, period: str, key: str | None, top: int, as_json: bool) -> None:

@@ -46,6 +46,12 @@ class Answer(Schema):
     """Base of what we answer; it documents, the views build the content."""
 
 
+class Object(fields.Dict):
+    """An object that is looked at later, part by part."""
+
+    default_error_messages = {**_MESSAGES, "invalid": "应为对象|must be an object"}  # noqa: RUF012
+
+
 class Text(fields.String):
     """Text for people: NFC, trimmed, no control or direction-changing characters, length in code points."""
 

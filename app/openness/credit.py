@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
@@ -13,8 +14,8 @@ from app.units import BPS, MICRO
 FORMAT = "diandi.credit/1"
 WAITING_ZH = "预算暂时用完，积分已登记，出资方补充资金后按先后顺序自动发放，无需操作。"
 WAITING_EN = "The budget is used up for now. Your credits are noted and paid in turn when the sponsor adds money."
-CAPPED_ZH = "超过该场景的积分上限（{what}），超出部分不计积分；减排量照常计入。"
-CAPPED_EN = "Above this scenario's cap ({what}); the part above earns no credits. The grams count in full."
+CAPPED_ZH = "超过{whose}{span}积分上限，超出的 {cut} 分不计；减排量照常计入。{next}再行动又可获得积分。"
+CAPPED_EN = "Above the {span} cap of {whose}; the {cut} credits above it are not paid. The grams count in full. {next}"
 CARRIED_ZH = "不足 1 个积分，已累积到下一次。"
 CARRIED_EN = "Less than one whole credit; it is carried toward the next."
 ELSEWHERE_ZH = "这次行为由您排序更靠前的项目「{what}」发放积分，这里只展示减排量。可在“我的项目”调整顺序。"
@@ -238,8 +239,7 @@ def _why(record: Any, elsewhere: Any, awards: list[Any]) -> list[dict[str, str]]
         if award.state == "pending":
             found.append(_said("budget_empty", WAITING_ZH, WAITING_EN))
         if award.cut_micro:
-            what = f"{award.cut_by}: {award.cut_micro / MICRO:g}"
-            found.append(_said("capped", CAPPED_ZH.format(what=what), CAPPED_EN.format(what=what)))
+            found.append(_capped(award))
         if award.credits == 0 and not award.cut_micro:
             found.append(_said("carried", CARRIED_ZH, CARRIED_EN))
         if award.share_bps < BPS:
@@ -247,6 +247,28 @@ def _why(record: Any, elsewhere: Any, awards: list[Any]) -> list[dict[str, str]]
             zh, en = f"证据等级 {record.tier}，按 {share} 发放。", f"Evidence tier {record.tier} pays {share}."
             found.append(_said("tier_share", zh, en))
     return found
+
+
+_SPANS = {
+    "day": ("每日", "daily", "次日", "From the next day acts earn again."),
+    "week": ("每周", "weekly", "下周", "From next week acts earn again."),
+    "month": ("每月", "monthly", "下月", "From next month acts earn again."),
+    "year": ("每年", "yearly", "明年", "From next year acts earn again."),
+}
+
+
+def _capped(award: Any) -> dict[str, str]:
+    """Which cap cut an award (``scenario:23/2026-11-18``, ``program:1/2026-W47``), by how much, until when."""
+    scope, _, period = str(award.cut_by).partition("/")
+    kind = "week" if "W" in period else ("year", "month", "day")[period.count("-")]
+    span_zh, span_en, next_zh, next_en = _SPANS[kind]
+    whose_zh, whose_en = ("该项目", "this program") if scope.startswith("program:") else ("该场景", "this scenario")
+    cut = f"{Decimal(award.cut_micro) / MICRO:f}"
+    return _said(
+        "capped",
+        CAPPED_ZH.format(whose=whose_zh, span=span_zh, cut=cut, next=next_zh),
+        CAPPED_EN.format(whose=whose_en, span=span_en, cut=cut, next=next_en),
+    )
 
 
 def _said(code: str, zh: str, en: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)
 LONGEST_ACT = timedelta(hours=24)
 LONGEST_EVER = timedelta(days=31)
 MAX_REFERENCE = 128
+OVER_WHEN_TOLD = frozenset({"trip", "vehicle", "meter"})
 
 # Facts that are kept as evidence and that no formula uses.
 EVIDENCE = frozenset(
@@ -120,6 +121,9 @@ def _place(work: Work, catalog: Catalog) -> None:
     work.program, work.scenario, work.source = program, scenario, source
     work.tier = scenario.source_kinds[source.kind]
     work.region = program.region
+    # What happened once has happened when it is told; only totals of a day may be told before the day is over.
+    if scenario.claim in OVER_WHEN_TOLD and act.until > catalog.at + AHEAD:
+        raise IN_FUTURE(ended_at=act.until.isoformat())
 
 
 def _person(work: Work, catalog: Catalog) -> None:
@@ -144,7 +148,7 @@ def _facts(work: Work, catalog: Catalog) -> None:
     if invalid:
         raise FACTS_INVALID(problems=[{"fact": p.name, "code": p.code, "zh": p.zh, "en": p.en} for p in invalid])
     for problem in problems:
-        work.hold(reason("out_of_range", problem.zh))
+        work.hold(reason("out_of_range", problem.zh, problem.en))
     if (
         act.until - act.occurred_at > LONGEST_ACT
         and scenario.claim in ("trip", "vehicle")

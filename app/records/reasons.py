@@ -85,10 +85,13 @@ _WORDS: dict[str, tuple[str, str]] = {
 REVIEW_CODES = ("not_green", "evidence_missing", "fraud", "error", "source_cancelled")
 
 
-def reason(code: str, what: str = "") -> Reason:
-    """The reason of a code, with what it is about filled in. Raises KeyError for an unknown code."""
+def reason(code: str, what: str = "", what_en: str | None = None) -> Reason:
+    """The reason of a code, with what it is about filled in (``what_en`` where words of that differ in English).
+
+    Raises KeyError for an unknown code.
+    """
     zh, en = _WORDS[code]
-    return Reason(code, zh.format(what=what), en.format(what=what))
+    return Reason(code, zh.format(what=what), en.format(what=what if what_en is None else what_en))
 
 
 def codes() -> list[str]:

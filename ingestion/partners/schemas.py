@@ -72,7 +72,7 @@ class General(schemas.Request):
 
 
 class Batch(schemas.Request):
-    records = fields.List(fields.Dict(), required=True, metadata={"maxItems": MAX_BATCH})
+    records = fields.List(schemas.Object(), required=True, metadata={"maxItems": MAX_BATCH})
 
 
 class Seen(schemas.Request):

@@ -195,6 +195,15 @@ def test_a_batch_answers_each_record_on_its_own(partner: Partner) -> None:
     assert (body["accepted"], body["duplicate"], body["refused"]) == (2, 1, 3)
 
 
+def test_what_is_no_object_in_a_batch_is_named_by_its_place(partner: Partner) -> None:
+    answer = partner.push("/open/v1/records/batch", {"records": [{}, 7, None]})
+    fields = (answer.json or {})["error"]["details"]["fields"]
+    assert [(one["field"], one["expected"]) for one in fields] == [
+        ("records[1]", "应为对象"),
+        ("records[2]", "不能为 null"),
+    ]
+
+
 def test_a_batch_of_501_is_too_large(partner: Partner) -> None:
     answer = partner.push("/open/v1/records/batch", {"records": [{}] * 501})
     assert (answer.status_code, code(answer)) == (413, "batch_too_large")

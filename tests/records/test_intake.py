@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import records, scenarios
+from app import openness, records, scenarios
 from app.db import connection, session, transaction
 from app.errors import Refusal
 from app.people import consents
@@ -64,6 +64,7 @@ def test_other_facts_under_a_known_reference_are_refused_and_kept_for_review(cit
     ("changes", "code"),
     [
         ({"occurred_at": AT + timedelta(minutes=6), "ended_at": AT + timedelta(minutes=7)}, "in_future"),
+        ({"occurred_at": AT - timedelta(minutes=10), "ended_at": AT + timedelta(minutes=6)}, "in_future"),
         ({"occurred_at": AT - timedelta(days=400), "ended_at": AT - timedelta(days=400)}, "before_program"),
         ({"occurred_at": AT - timedelta(days=9000), "ended_at": AT - timedelta(days=9000)}, "time_impossible"),
         ({"ended_at": AT - timedelta(hours=3)}, "time_impossible"),
@@ -102,6 +103,9 @@ def test_a_stranger_and_somebody_without_consent_are_refused(city: World) -> Non
 def test_out_of_range_and_impossible_speed_are_held_never_cut(city: World) -> None:
     far = take(world.act(city, city.people[0], facts={"distance_km": "9000"}))[0]
     assert (far.state, far.reason and far.reason.code) == ("held", "out_of_range")
+    assert far.reason is not None
+    assert "distance_km is outside the sanity range" in far.reason.en
+    assert far.reason.en.isprintable() and "超" not in far.reason.en
     fast = take(world.act(city, city.people[1], facts={"distance_km": "100"}))[0]
     assert (fast.state, fast.reason and fast.reason.code) == ("held", "impossible_speed")
     assert (
@@ -189,6 +193,11 @@ def test_caps_cut_and_say_so(city: World) -> None:
     assert one("select sum(credits) from awards") == cap
     assert one("select count(*) from awards where cut_micro > 0 and cut_by is not null") >= 1
     assert one("select sum(counted_mg) from reductions") == 4 * 3097680
+    cut = one("select record_id from awards where cut_micro > 0 order by id limit 1")
+    why = openness.opened(record_id=cut, person_id=person)["why"]
+    assert why[0]["code"] == "capped"
+    assert "每日积分上限" in why[0]["zh"] and "次日" in why[0]["zh"]
+    assert "the daily cap of this scenario" in why[0]["en"] and "scenario:" not in why[0]["zh"] + why[0]["en"]
     assert one("select count(*) from cap_uses where used_micro > cap_micro") == 0
 
 
