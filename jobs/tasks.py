@@ -54,6 +54,11 @@ def close_days() -> int:
             return total
 
 
+def heal_boards() -> int:
+    """Boards that a flushed Redis has lost come back by themselves within a minute."""
+    return leaderboards.heal()
+
+
 def freeze_boards() -> int:
     """Freeze the boards whose period and grace are over."""
     with transaction():
@@ -94,6 +99,7 @@ CRON: tuple[Cron, ...] = (
     Cron("jobs.purge", "17 19 * * *", rescue.purge),
     Cron("people.purge", "37 19 * * *", purge_people),
     Cron("records.close_days", "*/10 * * * *", close_days),
+    Cron("leaderboards.heal", "* * * * *", heal_boards),
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),

@@ -17,7 +17,7 @@ from app.leaderboards.reading import (
     my_rank,
     page,
 )
-from app.leaderboards.rebuilding import check, rebuild, recompute_scores
+from app.leaderboards.rebuilding import check, heal, rebuild, recompute_scores
 from app.leaderboards.scoring import add_awards, add_records, subtract_records
 from app.leaderboards.units import unit_lines, visible_units
 
@@ -39,6 +39,7 @@ __all__ = [
     "forget_person",
     "freeze",
     "freeze_due",
+    "heal",
     "is_frozen",
     "keep",
     "kept",

@@ -15,6 +15,7 @@ from app.leaderboards.scoring import COUNTING, PERIODS_OF, SUBJECTS_OF, statemen
 
 CHUNK = 10_000
 CONSUMER = "boards"
+BUILT = "boards:built"
 HEARD = (events.RECORD_COUNTED, events.RECORD_REVERSED, events.AWARD_PAID)
 
 _BOARDS = text(
@@ -43,6 +44,15 @@ def rebuild(program_id: int | None = None) -> Iterator[tuple[str, int]]:
         for metric in METRICS:
             key = redis_key(row.program_id, row.subject_kind, metric, row.period_kind, row.period_key)
             yield key, _fill(key, row, metric)
+    if program_id is None:
+        cache.client().set(BUILT, "1")
+
+
+def heal() -> int:
+    """Rebuild everything when Redis has lost what it had (flushed, replaced); answers the boards, 0 when all is well."""
+    if cache.client().exists(BUILT):
+        return 0
+    return sum(1 for _ in rebuild())
 
 
 def _fill(key: str, row: Any, metric: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import operators, records
+from app import leaderboards, operators, records
 from app.db import connection, transaction
 from tests import world
 from tests.world import AT, World
@@ -114,6 +114,16 @@ def test_boards_are_rebuilt_and_checked_after_a_flush(flask: Any, city: World, r
     assert "differ" in flask("boards", "check", exit_code=1)
     shown = json.loads(flask("boards", "show", "--program", city.code, "--period", "all", "--json"))
     assert shown[0]["id"] == city.people[0]
+
+
+def test_boards_that_a_flush_lost_heal_by_themselves(flask: Any, city: World, redis: Any) -> None:
+    with transaction():
+        world.take(city, city.people[0])
+    flask("boards", "rebuild", "--scores")
+    assert leaderboards.heal() == 0
+    redis.flushdb()
+    assert leaderboards.heal() > 0
+    assert "boards agree" in flask("boards", "check")
 
 
 def test_an_item_that_costs_more_than_its_credits_is_refused(flask: Any, city: World) -> None:
