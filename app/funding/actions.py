@@ -61,8 +61,15 @@ def open_budget(
     )
     session().flush()
     if is_default:
+        _step_down(budget)
         _adopt_waiting(budget)
     return budget
+
+
+def _step_down(newest: Budget) -> None:
+    """A program has one default budget: the newest takes the place of the one before."""
+    before = (Budget.program_id == newest.program_id, Budget.is_default, Budget.id != newest.id)
+    session().execute(update(Budget).where(*before).values(is_default=False))
 
 
 def _adopt_waiting(budget: Budget) -> None:

@@ -90,3 +90,20 @@ def test_a_hold_is_released_to_its_lots_or_spent_never_both(city: World) -> None
         wallet = funding.lock_wallet(person_id=person, program_id=city.program_id, at=AT)
         funding.hold(wallet=wallet, credits=251, source_ref="c", at=AT)
     assert refused.value.details["missing"] == "1"
+
+
+def test_a_program_has_one_default_budget_the_newest(city: World) -> None:
+    before = one("select id from budgets where is_default")
+    sponsor = one("select sponsor_id from budgets where id = :b", b=before)
+    with transaction():
+        newest = funding.open_budget(
+            program_id=city.program_id, sponsor_id=sponsor, code="second", name="第二笔", price_fen=2000,
+            is_default=True, at=AT,
+        )  # fmt: skip
+    assert one("select id from budgets where is_default") == newest.id
+    with transaction():
+        funding.open_budget(
+            program_id=city.program_id, sponsor_id=sponsor, code="third", name="专用", price_fen=2000,
+            is_default=False, at=AT,
+        )  # fmt: skip
+    assert one("select id from budgets where is_default") == newest.id
