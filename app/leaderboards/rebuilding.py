@@ -49,7 +49,7 @@ def rebuild(program_id: int | None = None) -> Iterator[tuple[str, int]]:
 
 
 def heal() -> int:
-    """Rebuild everything when Redis has lost what it had (flushed, replaced); answers the boards, 0 when all is well."""
+    """Rebuild everything when Redis has lost what it had; answers how many boards, 0 when all is well."""
     if cache.client().exists(BUILT):
         return 0
     return sum(1 for _ in rebuild())
