@@ -129,7 +129,8 @@ def _await_ready(sup: Supervisor, address: str) -> None:
 def _say(web: Reserved, wechat: Reserved, seconds: float) -> None:
     address = f"http://{HOST}:{web.number}"
     print(f"\nDiandi 点滴 is ready after {seconds:.1f} s (Ctrl-C ends it)\n")
-    for what, path in (("mini-program API", "/api/v1"), ("API docs", "/docs"), ("health", "/readyz")):
+    pages = (("mini-program API", "/api/v1"), ("public pages", "/public"), ("API docs", "/docs"), ("health", "/readyz"))
+    for what, path in pages:
         print(f"  {what:18} {address}{path}")
     print(f"  {'local WeChat':18} http://{HOST}:{wechat.number}")
     print(f"  {'logs':18} {DEMO.relative_to(ROOT)}/*.log\n")

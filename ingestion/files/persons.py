@@ -81,7 +81,7 @@ class Finder:
     def _make(self, account: str) -> None:
         since = clock.day_start(self.program.starts_on)
         link = connection()
-        row = {"pseudonym": f"test-{secrets.token_hex(8)}", "created_at": since, "state": "active"}
+        row = {"pseudonym": f"{secrets.token_hex(8)}-test", "created_at": since, "state": "active"}
         person_id = link.execute(insert(Person).values(row).returning(Person.id)).scalar_one()
         units = select(OrgUnit.id).where(OrgUnit.program_id == self.program.id).order_by(OrgUnit.id).limit(1)
         link.execute(

@@ -18,6 +18,7 @@ from app.config import ROOT
 from app.db import connection, session, transaction
 from app.errors import Refusal
 from app.funding import open_budget, receive_deposit, sponsor
+from app.people.profile import masked
 from app.programs import templates
 from ingestion.files import preset as presets
 from ingestion.files.importing import Report, import_file
@@ -242,6 +243,12 @@ def test_only_demo_programs_make_test_persons(archive: str, tmp_path: Path) -> N
         session().execute(text("update programs set demo = false"))
     report = run(write(tmp_path, GOOD))
     assert report.reasons == {"rejected/unknown_person": 1}
+
+
+def test_test_persons_can_be_told_apart_on_a_board(archive: str, tmp_path: Path) -> None:
+    run(write(tmp_path, GOOD))
+    pseudonym = session().execute(text("select pseudonym from persons order by id desc limit 1")).scalar_one()
+    assert pseudonym.endswith("-test") and masked(None, pseudonym) == f"用户{pseudonym[:4]}" != "用户test"
 
 
 def test_office_acts_by_department_find_people_by_roster(archive: str, tmp_path: Path) -> None:
