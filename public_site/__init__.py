@@ -14,3 +14,4 @@ def register(app: APIFlask) -> None:
     """Add the routes."""
     for subject in SUBJECTS:
         app.register_blueprint(subject.routes, url_prefix=PREFIX)
+    app.register_blueprint(style.front)

@@ -1,16 +1,27 @@
-"""The one style sheet of the public pages."""
+"""The front door, and the one style sheet of the public pages."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, redirect, url_for
+from werkzeug.wrappers import Response as Redirect
 
 from edge.guards import public
 
 routes = APIBlueprint("public_style", __name__, enable_openapi=False, template_folder="templates")
 SHEET = Path(__file__).with_name("site.css").read_text()
+
+
+front = APIBlueprint("public_front", __name__, enable_openapi=False)
+
+
+@front.get("/")
+@public()
+def get_front() -> Redirect:
+    """The front door leads to the public pages"""
+    return redirect(url_for("public_programs.get_index"))
 
 
 @routes.get("/site.css")

@@ -148,3 +148,8 @@ def test_methodology_pages_show_formula_sources_and_what_is_unverified(client: F
             answer = client.get(f"/public{path}", headers={"Accept": "text/html", "Accept-Language": language})
             assert answer.status_code == 200
     assert "待核实" in client.get("/public/methodologies/nev-mileage/2023", headers=HTML).text
+
+
+def test_the_front_door_leads_to_the_public_pages(client: FlaskClient) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/public")
