@@ -73,15 +73,17 @@ class Handler(BaseHTTPRequestHandler):
         state, fault = self.server.state, self.server.state.take_fault(path)
         if fault is not None and fault.kind == "delay":
             time.sleep(fault.seconds)
-        elif fault is not None and self._fail(fault, query):
+        elif fault is not None:
+            # Before the answer: who has it may look into the journal at once.
             state.note(path, f"fault {fault.kind}")
+            self._fail(fault, query)
             return
         if method != "GET":
             self._json(200, {"errcode": 43001, "errmsg": "require GET method"}, "text/plain")
             return
         self._json(200, login.answer(state, query), "text/plain")
 
-    def _fail(self, fault: Fault, query: dict[str, list[str]]) -> bool:
+    def _fail(self, fault: Fault, query: dict[str, list[str]]) -> None:
         """Play a planted fault. ``lost_answer`` does the work and then cuts the line: the decisive one for retries."""
         if fault.kind == "busy":
             self._json(200, login.refusal(-1))
@@ -102,7 +104,6 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif fault.kind == "reset":
             self.close_connection = True
-        return True
 
     # -- control
 
