@@ -34,7 +34,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
         "pool_size": settings.database_pool,
         "pool_timeout": 2,
         "pool_pre_ping": False,
-        "connect_args": {"connect_timeout": 2, "options": "-c timezone=UTC -c lock_timeout=2000"},
+        "connect_args": {"connect_timeout": 2, "options": "-c timezone=UTC -c lock_timeout=2000 -c plan_cache_mode=force_generic_plan"},
     }
     vault.unlock(settings.secret)
     memo.configure(0.0 if settings.environment == "test" else 1.0)

@@ -7,13 +7,13 @@ order: wallets by id, then a slice of the budget, then ledger accounts.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+import psycopg
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -21,10 +21,10 @@ from app import clock, ledger
 from app.db import connection, run
 from app.funding import caps, debts
 from app.funding.models import Boost, Budget, Wallet
-from app.ledger import Draft, NewCredits
+from app.ledger import Draft
 from app.memo import remember
 from app.programs.models import Terms
-from app.units import BPS, CREDITS, MG, MICRO
+from app.units import BPS, CREDITS, MG
 
 Wallets = Mapping[tuple[int, int], Wallet]
 
@@ -67,23 +67,14 @@ class Awarded:
 
 @dataclass(slots=True)
 class _Line:
-    """One request on its way through the steps."""
+    """A request with what it is worth before its caps."""
 
     request: AwardRequest
     wallet: Wallet
     terms: Any
     share_bps: int
     earned: int
-    cut: int = 0
-    cut_by: str | None = None
-    carry_before: int = 0
-    carry_after: int = 0
-    credits: int = 0
-    budget: Any = None
-    state: str = "nothing"
-    slice_id: int | None = None
-    posting: int | None = None
-    lot_id: int | None = None
+    budget: Any
 
 
 def award(
@@ -104,14 +95,7 @@ def award(
         wallets = lock_wallets([(request.person_id, request.program_id) for request in requests], at=at)
         known = _existing(requests)
     fresh = [request for request in with_boosts(requests) if (request.reason, request.source_ref) not in known]
-    lines = _earned(fresh, wallets, at)
-    uses = caps.cut(lines)
-    carries = _whole_credits(lines)
-    if lines:
-        caps.write(uses, carries)
-    _choose_budgets(lines, at)
-    _post(lines, with_drafts, at)
-    made = _store(lines, at)
+    made = _award_batch(_earned(fresh, wallets), with_drafts, at)
     return [
         made.get((request.reason, request.source_ref)) or known[request.reason, request.source_ref]
         for request in requests
@@ -170,8 +154,10 @@ def lot_end(terms: Any, at: datetime) -> datetime:
 # -- the steps
 
 
-def _earned(requests: Sequence[AwardRequest], wallets: Wallets, at: datetime) -> list[_Line]:
-    terms = TermsBook(request.program_id for request in requests)
+def _earned(requests: Sequence[AwardRequest], wallets: Wallets) -> list[_Line]:
+    """Step 1, in Python, where the terms are at hand: what each request earns by its tier's share and its boost."""
+    programs = {request.program_id for request in requests}
+    terms, defaults = TermsBook(programs), _default_budgets(programs)
     lines = []
     for request in requests:
         in_force = terms.at(request.program_id, request.occurred_at)
@@ -179,96 +165,64 @@ def _earned(requests: Sequence[AwardRequest], wallets: Wallets, at: datetime) ->
         base = request.mg * in_force.credits_per_kg + request.base_micro
         earned = base * share * request.boost_bps // (BPS * BPS)
         wallet = wallets[request.person_id, request.program_id]
-        lines.append(_Line(request, wallet, in_force, share, earned))
+        budget = _named(request.budget_id) or defaults.get(request.program_id)
+        lines.append(_Line(request, wallet, in_force, share, earned, budget))
     return lines
 
 
-def _whole_credits(lines: Sequence[_Line]) -> dict[int, int]:
-    """Whole credits from carry and earnings, in order, per wallet; the rest is carried on. By wallet."""
-    for line in lines:
-        line.carry_before = line.wallet.carry_micro
-        line.credits, line.carry_after = divmod(line.carry_before + line.earned - line.cut, MICRO)
-        line.wallet.carry_micro = line.carry_after
-    return {line.wallet.id: line.wallet.carry_micro for line in lines}
-
-
-_RESERVE = "select account_id, granted from budget_reserve(%(budget)s, %(wanted)s, %(at)s)"
-
-
-def _choose_budgets(lines: Sequence[_Line], at: datetime) -> None:
-    """Give each line that made whole credits its budget; pay in order while the budget lasts, the rest is pending."""
-    earning = [line for line in lines if line.credits > 0]
-    if not earning:
-        return
-    defaults = _default_budgets({line.request.program_id for line in earning})
-    by_budget: dict[int, list[_Line]] = defaultdict(list)
-    for line in earning:
-        line.state = "pending"
-        line.budget = _named(line.request.budget_id) or defaults.get(line.request.program_id)
-        if line.budget is not None:
-            by_budget[line.budget.id].append(line)
-    for budget_id, waiting in sorted(by_budget.items()):
-        wanted = sum(line.credits for line in waiting)
-        row = run(_RESERVE, {"budget": budget_id, "wanted": wanted, "at": at})[0]
-        room = int(row.granted)
-        for line in waiting:
-            if line.credits > room:
-                break
-            room -= line.credits
-            line.slice_id, line.state = row.account_id, "paid"
-
-
-def _post(lines: Sequence[_Line], with_drafts: Sequence[Draft], at: datetime) -> None:
-    """Post the caller's transfers and the paid awards in one statement; debts are paid from what arrives."""
-    drafts = list(with_drafts)
-    for line in lines:
-        if line.state == "paid" and line.slice_id is not None:
-            line.posting = len(drafts)
-            drafts.append(award_draft(line.request.reason, line.request.source_ref, line))
-    done = ledger.post(drafts, at=at)
-    paid = [line for line in lines if line.posting is not None]
-    lots = ledger.add_to_lots([_arrival(line, at) for line in paid])
-    for line, lot_id in zip(paid, lots, strict=True):
-        line.posting, line.lot_id = done[line.posting or 0].transfer_id, lot_id
-    debts.repay_all([line.wallet for line in paid], at=at)
-
-
-def award_draft(reason: str, source_ref: str, line: _Line) -> Draft:
-    """The transfer of one paid award: from a slice of its budget to the wallet."""
-    return Draft(
-        program_id=line.request.program_id,
-        reason=f"award.{reason}",
-        source_ref=source_ref,
-        legs=[(line.slice_id or 0, -line.credits), (line.wallet.credits_account_id, line.credits)],
-    )
-
-
-_STORE = """
-    insert into awards (program_id, person_id, wallet_id, record_id, reason, source_ref, terms_id, budget_id, share_bps,
-                        boost_bps, earned_micro, cut_micro, cut_by, carry_before, carry_after, credits, state, lot_id,
-                        transfer_id, expires_at, created_at, paid_at)
-    select x.program_id, x.person_id, x.wallet_id, x.record_id, x.reason, x.source_ref, x.terms_id, x.budget_id,
-           x.share_bps, x.boost_bps, x.earned_micro, x.cut_micro, x.cut_by, x.carry_before, x.carry_after, x.credits,
-           x.state, x.lot_id, x.transfer_id, x.expires_at, %(at)s, case when x.state = 'paid' then %(at)s end
-    from jsonb_to_recordset(%(rows)s::jsonb) as x (n int, program_id bigint, person_id bigint, wallet_id bigint,
-         record_id bigint, reason text, source_ref text, terms_id bigint, budget_id bigint, share_bps bigint,
-         boost_bps bigint, earned_micro bigint, cut_micro bigint, cut_by text, carry_before bigint, carry_after bigint,
-         credits bigint, state text, lot_id bigint, transfer_id bigint, expires_at timestamptz)
-    order by x.n
-    returning id, reason, source_ref
+_AWARD = """
+    select n, award_id, state, credits, cut_micro, cut_by, carry, transfer_id
+    from award_batch(%(batch)s::jsonb, %(at)s)
 """
 
 
-def _store(lines: Sequence[_Line], at: datetime) -> dict[tuple[str, str], Awarded]:
+def _award_batch(lines: Sequence[_Line], with_drafts: Sequence[Draft], at: datetime) -> dict[tuple[str, str], Awarded]:
+    """Steps 2 to the end in one call of the database: caps, carry, budget, ledger, lots, the awards themselves.
+
+    Debts are paid from what arrived.
+    """
     if not lines:
+        ledger.post(with_drafts, at=at)
         return {}
-    rows = json.dumps([_row(number, line, at) for number, line in enumerate(lines)])
-    ids = {(row.reason, row.source_ref): row.id for row in run(_STORE, {"rows": rows, "at": at})}
-    made = {}
-    for line in lines:
+    try:
+        rows = run(_AWARD, {"batch": json.dumps(_batch(lines, with_drafts, at), separators=(",", ":")), "at": at})
+    except psycopg.Error as error:
+        raise ledger.refusal(error) from error
+    for draft, row in zip(with_drafts, rows, strict=False):
+        draft.transfer_id = row.transfer_id
+    made, paid = {}, []
+    for line, row in zip(lines, rows[len(with_drafts) :], strict=True):
         key = (line.request.reason, line.request.source_ref)
-        made[key] = Awarded(ids[key], line.state, line.credits, line.cut, line.cut_by, True)
+        made[key] = Awarded(row.award_id, row.state, row.credits, row.cut_micro, row.cut_by, True)
+        line.wallet.carry_micro = row.carry
+        if row.state == "paid":
+            paid.append(line.wallet)
+    debts.repay_all(paid, at=at)
     return made
+
+
+def _batch(lines: Sequence[_Line], drafts: Sequence[Draft], at: datetime) -> dict[str, Any]:
+    """A batch as ``award_batch`` takes it: wallets and caps once, and named by their place (from 1) in the lines."""
+    wallets: dict[int, int] = {}
+    cap_places: dict[caps.Key, int] = {}
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        limits = caps.limits(line.request, line.terms)
+        rows.append(
+            _row(number, line, at)
+            | {
+                "w": wallets.setdefault(line.wallet.id, len(wallets) + 1),
+                "u": [cap_places.setdefault(key, len(cap_places) + 1) for key, _ in limits],
+                "m": [micro for _, micro in limits],
+            }
+        )
+    carries = {line.wallet.id: line.wallet.carry_micro for line in lines}
+    return {
+        "lines": rows,
+        "wallets": [[wallet, carries[wallet]] for wallet in wallets],
+        "caps": list(cap_places),
+        "drafts": ledger.as_json(drafts),
+    }
 
 
 def _row(number: int, line: _Line, at: datetime) -> dict[str, Any]:
@@ -277,23 +231,16 @@ def _row(number: int, line: _Line, at: datetime) -> dict[str, Any]:
         "n": number,
         "program_id": request.program_id,
         "person_id": request.person_id,
-        "wallet_id": line.wallet.id,
+        "credits_account": line.wallet.credits_account_id,
         "record_id": request.record_id,
         "reason": request.reason,
         "source_ref": request.source_ref,
         "terms_id": line.terms.id,
         "budget_id": line.budget.id if line.budget else None,
+        "price_fen": line.budget.price_fen if line.budget else None,
         "share_bps": line.share_bps,
         "boost_bps": request.boost_bps,
-        "earned_micro": line.earned,
-        "cut_micro": line.cut,
-        "cut_by": line.cut_by,
-        "carry_before": line.carry_before,
-        "carry_after": line.carry_after,
-        "credits": line.credits,
-        "state": line.state,
-        "lot_id": line.lot_id,
-        "transfer_id": line.posting,
+        "earned": line.earned,
         "expires_at": lot_end(line.terms, at).isoformat(),
     }
 
@@ -380,20 +327,6 @@ def _named(budget_id: int | None) -> Budget | None:
     if budget_id is None:
         return None
     return connection().execute(select(Budget).where(Budget.id == budget_id)).one()  # type: ignore[return-value]
-
-
-def _arrival(line: _Line, at: datetime) -> NewCredits:
-    budget = line.budget
-    if budget is None:
-        raise AssertionError("a paid award has a budget")
-    return NewCredits(
-        program_id=line.request.program_id,
-        account_id=line.wallet.credits_account_id,
-        budget_id=budget.id,
-        price_fen=budget.price_fen,
-        expires_at=lot_end(line.terms, at),
-        credits=line.credits,
-    )
 
 
 def _boosts(requests: Sequence[AwardRequest]) -> dict[int, list[Any]]:

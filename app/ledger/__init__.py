@@ -7,8 +7,10 @@ from app.ledger.actions import (
     Posted,
     account,
     accounts,
+    as_json,
     post,
     posted,
+    refusal,
     reversal_of,
 )
 from app.ledger.lots import LotPart, NewCredits, add_to_lots, give_back, plan_spend, use_lots
@@ -29,10 +31,12 @@ __all__ = [
     "account",
     "accounts",
     "add_to_lots",
+    "as_json",
     "give_back",
     "plan_spend",
     "post",
     "posted",
+    "refusal",
     "reversal_of",
     "use_lots",
 ]

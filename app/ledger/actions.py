@@ -70,9 +70,9 @@ def post(drafts: Sequence[Draft], *, at: datetime) -> list[Posted]:
     if not drafts:
         return []
     try:
-        rows = run(_POST, {"batch": _as_json(drafts), "at": at})
+        rows = run(_POST, {"batch": json.dumps(as_json(drafts), separators=(",", ":")), "at": at})
     except psycopg.Error as error:
-        raise _refusal(error) from error
+        raise refusal(error) from error
     for draft, row in zip(drafts, rows, strict=True):
         draft.transfer_id = row.transfer_id
     return [Posted(row.transfer_id, row.fresh) for row in rows]
@@ -147,24 +147,22 @@ def _existing(keys: Sequence[Key]) -> dict[Key, int]:
     return {(row.program_id, row.asset, row.kind, row.owner_key): row.id for row in rows}
 
 
-def _as_json(drafts: Sequence[Draft]) -> str:
-    return json.dumps(
-        [
-            {
-                "p": draft.program_id,
-                "r": draft.reason,
-                "s": draft.source_ref,
-                "m": dict(draft.memo),
-                "v": draft.reverses,
-                "l": [list(leg) for leg in draft.legs],
-            }
-            for draft in drafts
-        ],
-        separators=(",", ":"),
-    )
+def as_json(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+    """Drafts as ``ledger_post`` takes them."""
+    return [
+        {
+            "p": draft.program_id,
+            "r": draft.reason,
+            "s": draft.source_ref,
+            "m": dict(draft.memo),
+            "v": draft.reverses,
+            "l": [list(leg) for leg in draft.legs],
+        }
+        for draft in drafts
+    ]
 
 
-def _refusal(error: psycopg.Error) -> Exception:
+def refusal(error: psycopg.Error) -> Exception:
     """The plain words for what a constraint of the ledger refused; anything else stays what it was."""
     if isinstance(error, pg.CheckViolation):
         if error.diag.constraint_name in ("ck_accounts_never_negative", "ck_entries_balance_after"):

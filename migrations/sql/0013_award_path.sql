@@ -73,3 +73,148 @@ begin
   end if;
   return query select found_account, least(whole, wanted);
 end $$;
+
+-- Award a batch in one call (domain.md, credits 2): cut each line to its caps, make whole credits with the carry, take
+-- them from the budget while it lasts, post them with the caller's own transfers, put them into lots, keep the awards.
+--   {"lines": [{"w": index of its wallet, "u": [indexes of its caps], "m": [their micro-credits], "earned": …, …}],
+--    "wallets": [[id, carry]], "caps": [[person, scope, period]], "drafts": [transfers as of ledger_post]}
+-- The caller holds the wallets' rows. Indexes count from 1. Answers the drafts' transfers first (n null), then the lines.
+create or replace function award_batch(batch jsonb, at timestamptz)
+returns table (n bigint, award_id bigint, state text, credits bigint, cut_micro bigint, cut_by text, carry bigint,
+               transfer_id bigint)
+language plpgsql as $$
+declare
+  line record;
+  caps jsonb := batch->'caps';
+  drafts jsonb := batch->'drafts';
+  wallet_ids bigint[];
+  carries bigint[];
+  used bigint[];
+  most bigint[];
+  room bigint;
+  left_over bigint;
+  i integer;
+  cuts bigint[] := '{}';
+  cut_bys text[] := '{}';
+  carries_before bigint[] := '{}';
+  carries_after bigint[] := '{}';
+  whole bigint[] := '{}';
+  states text[] := '{}';
+  slices bigint[] := '{}';
+  lots bigint[] := '{}';
+  posted bigint[];
+  reserved record;
+  awards_from bigint := jsonb_array_length(batch->'drafts');
+begin
+  select array_agg((x.v->>0)::bigint order by x.o), array_agg((x.v->>1)::bigint order by x.o) into wallet_ids, carries
+  from jsonb_array_elements(batch->'wallets') with ordinality as x (v, o);
+  select coalesce(array_agg(coalesce(c.used_micro, 0) order by k.o), '{}'),
+         coalesce(array_agg(coalesce(c.cap_micro, 0) order by k.o), '{}') into used, most
+  from jsonb_array_elements(caps) with ordinality as k (v, o)
+  left join cap_uses c on c.person_id = (k.v->>0)::bigint and c.scope = k.v->>1 and c.period = k.v->>2;
+
+  for line in
+    select x.* from jsonb_to_recordset(batch->'lines') as x (n bigint, w integer, u integer[], m bigint[], earned bigint)
+    order by x.n
+  loop
+    room := line.earned;
+    cut_bys := cut_bys || null::text;
+    for i in 1 .. cardinality(line.u) loop
+      left_over := greatest(line.m[i] - used[line.u[i]], 0);
+      most[line.u[i]] := line.m[i];
+      if left_over < room then
+        room := left_over;
+        cut_bys[line.n] := (caps->(line.u[i] - 1)->>1) || '/' || (caps->(line.u[i] - 1)->>2);
+      end if;
+    end loop;
+    for i in 1 .. cardinality(line.u) loop
+      used[line.u[i]] := used[line.u[i]] + room;
+    end loop;
+    cuts := cuts || (line.earned - room);
+    carries_before := carries_before || carries[line.w];
+    whole := whole || (carries[line.w] + room) / 1000000;
+    carries[line.w] := (carries[line.w] + room) % 1000000;
+    carries_after := carries_after || carries[line.w];
+    states := states || case when whole[line.n] > 0 then 'pending' else 'nothing' end;
+    slices := slices || null::bigint;
+    lots := lots || null::bigint;
+  end loop;
+
+  update wallets w set carry_micro = x.carry from unnest(wallet_ids, carries) as x (id, carry) where w.id = x.id;
+  insert into cap_uses (person_id, scope, period, used_micro, cap_micro)
+  select (k.v->>0)::bigint, k.v->>1, k.v->>2, u.used, greatest(u.most, u.used)
+  from jsonb_array_elements(caps) with ordinality as k (v, o)
+  join unnest(used, most) with ordinality as u (used, most, o) on u.o = k.o
+  order by (k.v->>0)::bigint, k.v->>1, k.v->>2
+  on conflict (person_id, scope, period)
+  do update set used_micro = excluded.used_micro, cap_micro = greatest(cap_uses.cap_micro, excluded.cap_micro);
+
+  -- Pay in order while the budget lasts; the first that it can't pay blocks those behind it.
+  for reserved in
+    select x.budget_id, array_agg(x.n order by x.n) as numbers, sum(whole[x.n])::bigint as wanted
+    from jsonb_to_recordset(batch->'lines') as x (n bigint, budget_id bigint)
+    where x.budget_id is not null and whole[x.n] > 0 group by x.budget_id order by x.budget_id
+  loop
+    select r.account_id, r.granted into line from budget_reserve(reserved.budget_id, reserved.wanted, at) r;
+    foreach i in array reserved.numbers loop
+      exit when whole[i] > line.granted;
+      line.granted := line.granted - whole[i];
+      slices[i] := line.account_id;
+      states[i] := 'paid';
+    end loop;
+  end loop;
+
+  select drafts || coalesce(jsonb_agg(jsonb_build_object('p', x.program_id, 'r', 'award.' || x.reason, 's', x.source_ref,
+           'l', jsonb_build_array(jsonb_build_array(slices[x.n], -whole[x.n]), jsonb_build_array(x.credits_account, whole[x.n])))
+           order by x.n), '[]') into drafts
+  from jsonb_to_recordset(batch->'lines')
+       as x (n bigint, program_id bigint, reason text, source_ref text, credits_account bigint)
+  where slices[x.n] is not null;
+  if drafts <> '[]' then
+    select array_agg(p.transfer_id order by p.ord) into posted from ledger_post(drafts, at) p;
+  end if;
+
+  if exists (select from unnest(slices) s where s is not null) then
+    with arrived as (
+      select x.* from jsonb_to_recordset(batch->'lines') as x (n bigint, program_id bigint, credits_account bigint,
+           budget_id bigint, price_fen bigint, expires_at timestamptz) where slices[x.n] is not null
+    ), kept as (
+      insert into lots as l (program_id, account_id, budget_id, price_fen, expires_at, amount, remaining)
+      select a.program_id, a.credits_account, a.budget_id, a.price_fen, a.expires_at, sum(whole[a.n]), sum(whole[a.n])
+      from arrived a group by 1, 2, 3, 4, 5 order by 2, 5, 3
+      on conflict (account_id, budget_id, price_fen, expires_at)
+      do update set amount = l.amount + excluded.amount, remaining = l.remaining + excluded.remaining
+      returning l.id, l.account_id, l.budget_id, l.price_fen, l.expires_at
+    )
+    select array_agg(k.id order by x.n) into lots
+    from jsonb_to_recordset(batch->'lines') as x (n bigint, credits_account bigint, budget_id bigint, price_fen bigint,
+         expires_at timestamptz)
+    left join kept k on slices[x.n] is not null and k.account_id = x.credits_account and k.budget_id = x.budget_id
+         and k.price_fen = x.price_fen and k.expires_at = x.expires_at;
+  end if;
+
+  return query
+    select null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::text, null::bigint, posted[d]
+    from generate_series(1, awards_from) d order by d;
+  return query
+    with paid as (
+      select x.n, row_number() over (order by x.n) as place
+      from jsonb_to_recordset(batch->'lines') as x (n bigint) where slices[x.n] is not null
+    ), kept as (
+      insert into awards as a (program_id, person_id, wallet_id, record_id, reason, source_ref, terms_id, budget_id,
+                        share_bps, boost_bps, earned_micro, cut_micro, cut_by, carry_before, carry_after, credits, state,
+                        lot_id, transfer_id, expires_at, created_at, paid_at)
+      select x.program_id, x.person_id, wallet_ids[x.w], x.record_id, x.reason, x.source_ref, x.terms_id,
+             case when whole[x.n] > 0 then x.budget_id end, x.share_bps, x.boost_bps, x.earned, cuts[x.n], cut_bys[x.n],
+             carries_before[x.n], carries_after[x.n], whole[x.n], states[x.n], lots[x.n], posted[awards_from + p.place],
+             x.expires_at, at, case when states[x.n] = 'paid' then at end
+      from jsonb_to_recordset(batch->'lines') as x (n bigint, w integer, program_id bigint, person_id bigint,
+           record_id bigint, reason text, source_ref text, terms_id bigint, budget_id bigint, share_bps bigint,
+           boost_bps bigint, earned bigint, expires_at timestamptz)
+      left join paid p on p.n = x.n order by x.n
+      returning a.id, a.reason, a.source_ref, a.transfer_id
+    )
+    select x.n, k.id, states[x.n], whole[x.n], cuts[x.n], cut_bys[x.n], carries_after[x.n], k.transfer_id
+    from jsonb_to_recordset(batch->'lines') as x (n bigint, reason text, source_ref text)
+    join kept k on k.reason = x.reason and k.source_ref = x.source_ref order by x.n;
+end $$;
