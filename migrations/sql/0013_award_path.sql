@@ -5,12 +5,21 @@ create or replace function budget_slice(wanted_budget bigint, wanted bigint)
 returns bigint
 language plpgsql as $$
 declare
+  slices bigint;
+  lot bigint;
   chosen bigint;
   got bigint;
 begin
+  -- A slice by lot is nearly always free and has enough; looking at all of them costs thirty times as much.
+  select max(s.slice_no) + 1 into slices from budget_slices s where s.budget_id = wanted_budget;
+  lot := floor(random() * slices);
   select a.id into got from budget_slices s join accounts a on a.id = s.account_id
-  where s.budget_id = wanted_budget and a.balance >= wanted
-  order by random() limit 1 for update of a skip locked;
+  where s.budget_id = wanted_budget and s.slice_no = lot and a.balance >= wanted for update of a skip locked;
+  if got is null then
+    select a.id into got from budget_slices s join accounts a on a.id = s.account_id
+    where s.budget_id = wanted_budget and a.balance >= wanted
+    order by random() limit 1 for update of a skip locked;
+  end if;
   if got is null then
     -- All that have enough are busy: wait for one of them. Gathering is for a shortage only.
     select a.id into chosen from budget_slices s join accounts a on a.id = s.account_id
