@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +18,21 @@ _WEAK_SECRET = "development-secret-not-for-production"  # noqa: S105 - refused i
 
 class SettingsError(Exception):
     """The settings are incomplete or wrong; the message names each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaySettings:
+    """The merchant at WeChat Pay: who we are there, and the two keys. Without them cash orders are refused plainly."""
+
+    mchid: str
+    serial: str
+    private_key_file: str
+    apiv3_key: str = field(repr=False)
+    public_key_id: str
+    public_key_file: str
+    base: str
+    backup: str
+    notify_base: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,7 @@ class Settings:
     trusted_proxies: int
     database_pool: int
     session_days: int
+    pay: PaySettings | None = None
 
     @property
     def production(self) -> bool:
@@ -74,6 +90,24 @@ def _read(source: Mapping[str, str], problems: list[str]) -> Settings:
         trusted_proxies=number("TRUSTED_PROXIES", 0),
         database_pool=number("DATABASE_POOL", 8),
         session_days=number("SESSION_DAYS", 30),
+        pay=_read_pay(source),
+    )
+
+
+def _read_pay(source: Mapping[str, str]) -> PaySettings | None:
+    """The merchant, when one is named."""
+    if not source.get("WECHAT_PAY_MCHID", ""):
+        return None
+    return PaySettings(
+        mchid=source.get("WECHAT_PAY_MCHID", ""),
+        serial=source.get("WECHAT_PAY_SERIAL", ""),
+        private_key_file=source.get("WECHAT_PAY_PRIVATE_KEY_FILE", ""),
+        apiv3_key=source.get("WECHAT_PAY_APIV3_KEY", ""),
+        public_key_id=source.get("WECHAT_PAY_PUBLIC_KEY_ID", ""),
+        public_key_file=source.get("WECHAT_PAY_PUBLIC_KEY_FILE", ""),
+        base=source.get("WECHAT_PAY_BASE", "https://api.mch.weixin.qq.com").rstrip("/"),
+        backup=source.get("WECHAT_PAY_BACKUP", "").rstrip("/"),
+        notify_base=source.get("WECHAT_PAY_NOTIFY_BASE", source.get("PUBLIC_BASE_URL", "")).rstrip("/"),
     )
 
 
@@ -91,6 +125,36 @@ def _check(settings: Settings, problems: list[str]) -> None:
             problems.append("DIANDI_SECRET must be set to at least 32 random characters")
         if settings.wechat_appid.startswith("wxlocal") or "127.0.0.1" in settings.wechat_api_base:
             problems.append("WECHAT_APPID, WECHAT_SECRET, WECHAT_API_BASE must name the real WeChat")
+    if settings.pay is not None:
+        _check_pay(settings.pay, settings.production, problems)
+
+
+def _check_pay(pay: PaySettings, production: bool, problems: list[str]) -> None:
+    """Who names a merchant names all of it: half a till is none. Certificates alone need no public key."""
+    for name, value in (
+        ("WECHAT_PAY_SERIAL", pay.serial),
+        ("WECHAT_PAY_PUBLIC_KEY_ID", pay.public_key_id),
+        ("WECHAT_PAY_NOTIFY_BASE", pay.notify_base),
+    ):
+        if not value:
+            problems.append(f"{name} is missing: WECHAT_PAY_MCHID names a merchant")
+    for name, path in (
+        ("WECHAT_PAY_PRIVATE_KEY_FILE", pay.private_key_file),
+        ("WECHAT_PAY_PUBLIC_KEY_FILE", pay.public_key_file),
+    ):
+        if not Path(path).is_file():
+            problems.append(f"{name} names no file")
+    if len(pay.apiv3_key.encode()) != 32:
+        problems.append("WECHAT_PAY_APIV3_KEY must be 32 bytes")
+    if production:
+        if any(_local(url) for url in (pay.base, pay.backup, pay.notify_base)):
+            problems.append("WECHAT_PAY_BASE, WECHAT_PAY_BACKUP, WECHAT_PAY_NOTIFY_BASE must not be local in production")
+        if not pay.notify_base.startswith("https://") or "?" in pay.notify_base:
+            problems.append("WECHAT_PAY_NOTIFY_BASE must be a public https address without a query")
+
+
+def _local(url: str) -> bool:
+    return "127.0.0.1" in url or "localhost" in url
 
 
 def _driver(url: str) -> str:
