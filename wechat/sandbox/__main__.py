@@ -1,39 +1,92 @@
-"""``python -m wechat.sandbox --port 8001``: run the local WeChat until it is told to end."""
+"""``python -m wechat.sandbox``: run the local WeChat, make its keys, or act as one of its users from a terminal."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
-from wechat.sandbox.server import Server
-from wechat.sandbox.state import State
+from wechat.sandbox import identity as identities
+from wechat.sandbox.box import Sandbox, refuse_production
+from wechat.sandbox.cli import act
+from wechat.sandbox.identity import LOCAL_APPID, LOCAL_SECRET, Identity, NotLocal
+
+STATE = Path("var") / "wechat"
+SAYS = "python -m wechat.sandbox"
 
 
-def main() -> int:
-    """0 after a signal, 2 when it must not start here."""
-    parser = argparse.ArgumentParser(prog="python -m wechat.sandbox", description="A local WeChat, on loopback only.")
-    parser.add_argument("--port", type=int, default=8001)
-    port: int = parser.parse_args().port
-    appid = os.environ.get("WECHAT_APPID", "wxlocal000000000001")
-    secret = os.environ.get("WECHAT_SECRET", "local-wechat-secret")
-    if os.environ.get("DIANDI_ENV") == "production":
-        sys.stderr.write("wechat.sandbox: never in production (DIANDI_ENV=production)\n")
+def main(words: list[str]) -> int:
+    """0 when done or after a signal, 2 when it must not start here."""
+    try:
+        if words and words[0] == "init":
+            return init(words[1:])
+        if words and not words[0].startswith("-"):
+            return act(words)
+        return serve(words)
+    except NotLocal as refusal:
+        sys.stderr.write(f"wechat.sandbox: {refusal}\n")
         return 2
-    if not appid.startswith("wxlocal"):
-        sys.stderr.write("wechat.sandbox: WECHAT_APPID names a real mini-program; it must begin with wxlocal here\n")
-        return 2
-    server = Server(port, State(appid, secret))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # shutdown() waits for the loop, which runs in this thread
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
-    sys.stderr.write(f"local WeChat on http://127.0.0.1:{server.server_address[1]}\n")
-    server.serve_forever(poll_interval=0.1)
-    server.server_close()
+
+
+def init(words: list[str]) -> int:
+    """Make the keys of both sides in a folder, and write the settings that the application needs."""
+    parser = argparse.ArgumentParser(prog=f"{SAYS} init", description="Make the keys and the application's settings.")
+    parser.add_argument("--state", type=Path, default=STATE, help="the folder for keys and settings")
+    parser.add_argument("--again", action="store_true", help="make new keys although there are some")
+    options = parser.parse_args(words)
+    refuse_production()
+    folder: Path = options.state
+    if (folder / "identity.json").exists() and not options.again:
+        return 0
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    identity, application = identities.create(*_names())
+    settings = application.environ(folder / "application")
+    text = "".join(f"{name}={value}\n" for name, value in settings.items())
+    (folder / "application.env").touch(mode=0o600)
+    (folder / "application.env").write_text(text)
+    identities.save(identity, folder / "identity.json")
     return 0
 
 
+def serve(words: list[str]) -> int:
+    """Listen until a signal."""
+    parser = argparse.ArgumentParser(prog=SAYS, description="A local WeChat, on loopback only.")
+    parser.add_argument("--port", type=int, default=8001, help="the mini-program's interfaces and the page")
+    parser.add_argument("--pay-port", type=int, default=0, help="WeChat Pay (0: any free one)")
+    parser.add_argument("--backup-port", type=int, default=0, help="WeChat Pay's second address")
+    parser.add_argument("--state", type=Path, default=STATE, help="the folder for keys and settings")
+    options = parser.parse_args(words)
+    refuse_production()
+    identity = _identity(options.state)
+    box = Sandbox(identity, api_port=options.port, pay_port=options.pay_port, backup_port=options.backup_port)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with box:
+        sys.stderr.write(f"local WeChat on {box.api_base}, WeChat Pay on {box.pay_base} and {box.backup_base}\n")
+        ended.wait()
+    return 0
+
+
+def _identity(folder: Path) -> Identity:
+    """What this WeChat knows. Keys are made by another process: the merchant's private one never gets in here."""
+    identities.check_names(*_names())
+    subprocess.run([sys.executable, "-m", "wechat.sandbox", "init", "--state", str(folder)], check=True)
+    identity = identities.load(folder / "identity.json")
+    if (identity.appid, identity.secret) == _names():
+        return identity
+    again = [sys.executable, "-m", "wechat.sandbox", "init", "--state", str(folder), "--again"]
+    subprocess.run(again, check=True)
+    return identities.load(folder / "identity.json")
+
+
+def _names() -> tuple[str, str]:
+    return os.environ.get("WECHAT_APPID", LOCAL_APPID), os.environ.get("WECHAT_SECRET", LOCAL_SECRET)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

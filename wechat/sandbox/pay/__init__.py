@@ -1,0 +1,1 @@
+"""The double of ``api.mch.weixin.qq.com``: strict as the real one, refusals included."""
