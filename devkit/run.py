@@ -19,6 +19,7 @@ from devkit.supervisor import Child, ChildFailed, Supervisor
 
 READY_SECONDS = 60.0
 DEMO = VAR / "demo"
+WECHAT = DEMO / "wechat"
 
 
 def run(arguments: list[str]) -> int:
@@ -32,10 +33,11 @@ def run(arguments: list[str]) -> int:
         supervisor.end_leftovers()
         try:
             supervisor.listen()
-            web, wechat = reserve(options.port or 8000, exactly=bool(options.port)), reserve(9100)
+            web = reserve(options.port or 8000, exactly=bool(options.port))
+            wechat, *pay = (reserve(9101), reserve(9111), reserve(9121))
             with using(servers):
                 try:
-                    _bring_up(supervisor, servers, web, wechat, guard)
+                    _bring_up(supervisor, servers, web, [wechat, *pay], guard)
                     _say(web, wechat, time.monotonic() - started)
                     supervisor.watch()
                 finally:
@@ -56,16 +58,18 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _bring_up(sup: Supervisor, servers: Servers | None, web: Reserved, wechat: Reserved, guard: IO[str]) -> None:
+def _bring_up(sup: Supervisor, servers: Servers | None, web: Reserved, wechat: list[Reserved], guard: IO[str]) -> None:
     """Settings, local WeChat, migrations, demo, web processes, worker; returns when /readyz says so."""
     address = f"http://{HOST}:{web.number}"
-    environ = _environ(servers, address, f"http://{HOST}:{wechat.number}")
+    environ = _environ(servers, address, [f"http://{HOST}:{port.number}" for port in wechat])
     _write_env(environ)
     guard.truncate(0)
     guard.write(address)
     guard.flush()
     python = sys.executable
-    sandbox = [python, "-m", "wechat.sandbox", "--port", str(wechat.number)]
+    ports = zip(("--port", "--pay-port", "--backup-port"), wechat, strict=True)
+    sandbox = [python, "-m", "wechat.sandbox", "--state", str(WECHAT)]
+    sandbox += [word for name, port in ports for word in (name, str(port.number))]
     sup.start(Child("wechat", sandbox, environ, DEMO / "wechat.log"))
     _step("migrations", ["db", "upgrade"], environ)
     _step("demo", ["demo", "seed"], environ)
@@ -75,7 +79,7 @@ def _bring_up(sup: Supervisor, servers: Servers | None, web: Reserved, wechat: R
     _await_ready(sup, address)
 
 
-def _environ(servers: Servers | None, address: str, wechat: str) -> dict[str, str]:
+def _environ(servers: Servers | None, address: str, wechat: list[str]) -> dict[str, str]:
     metrics = DEMO / "metrics"
     metrics.mkdir(exist_ok=True)
     for old in metrics.glob("*.db"):
@@ -83,12 +87,22 @@ def _environ(servers: Servers | None, address: str, wechat: str) -> dict[str, st
     return {
         **({} if servers is None else servers.environ()),
         "DIANDI_ENV": os.environ.get("DIANDI_ENV", "development"),
-        "WECHAT_API_BASE": os.environ.get("WECHAT_API_BASE", wechat),
+        **{name: os.environ.get(name, value) for name, value in _wechat(address, *wechat).items()},
         "PUBLIC_BASE_URL": os.environ.get("PUBLIC_BASE_URL", address),
         "HOST": HOST,
         "PORT": address.rpartition(":")[2],
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
     }
+
+
+def _wechat(address: str, api: str, pay: str, backup: str) -> dict[str, str]:
+    """The settings that make the local WeChat ours: its keys are made at the first start, by a process of their own."""
+    init = [sys.executable, "-m", "wechat.sandbox", "init", "--state", str(WECHAT)]
+    if subprocess.run(init, cwd=ROOT).returncode != 0:
+        raise ServersError("the local WeChat could not make its keys (see above)")
+    lines = (line.partition("=") for line in (WECHAT / "application.env").read_text().splitlines())
+    addresses = {"WECHAT_API_BASE": api, "WECHAT_PAY_BASE": pay, "WECHAT_PAY_BACKUP": backup}
+    return {**{name: value for name, _, value in lines}, **addresses, "WECHAT_PAY_NOTIFY_BASE": address}
 
 
 def _write_env(environ: dict[str, str]) -> None:

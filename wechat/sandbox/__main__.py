@@ -33,14 +33,15 @@ def main(words: list[str]) -> int:
 
 
 def init(words: list[str]) -> int:
-    """Make the keys of both sides in a folder, and write the settings that the application needs."""
+    """Make the keys of both sides in a folder, and the settings that the application needs. Keys that fit stay."""
     parser = argparse.ArgumentParser(prog=f"{SAYS} init", description="Make the keys and the application's settings.")
     parser.add_argument("--state", type=Path, default=STATE, help="the folder for keys and settings")
     parser.add_argument("--again", action="store_true", help="make new keys although there are some")
     options = parser.parse_args(words)
     refuse_production()
+    identities.check_names(*_names())
     folder: Path = options.state
-    if (folder / "identity.json").exists() and not options.again:
+    if not options.again and _fits(folder):
         return 0
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     identity, application = identities.create(*_names())
@@ -52,6 +53,16 @@ def init(words: list[str]) -> int:
     return 0
 
 
+def _fits(folder: Path) -> bool:
+    """Are there keys, for this mini-program, with settings that name files where they lie now?"""
+    try:
+        identity = identities.load(folder / "identity.json")
+        settings = (folder / "application.env").read_text()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return (identity.appid, identity.secret) == _names() and str((folder / "application").resolve()) in settings
+
+
 def serve(words: list[str]) -> int:
     """Listen until a signal."""
     parser = argparse.ArgumentParser(prog=SAYS, description="A local WeChat, on loopback only.")
@@ -61,6 +72,7 @@ def serve(words: list[str]) -> int:
     parser.add_argument("--state", type=Path, default=STATE, help="the folder for keys and settings")
     options = parser.parse_args(words)
     refuse_production()
+    identities.check_names(*_names())
     identity = _identity(options.state)
     box = Sandbox(identity, api_port=options.port, pay_port=options.pay_port, backup_port=options.backup_port)
     ended = threading.Event()
@@ -74,13 +86,7 @@ def serve(words: list[str]) -> int:
 
 def _identity(folder: Path) -> Identity:
     """What this WeChat knows. Keys are made by another process: the merchant's private one never gets in here."""
-    identities.check_names(*_names())
     subprocess.run([sys.executable, "-m", "wechat.sandbox", "init", "--state", str(folder)], check=True)
-    identity = identities.load(folder / "identity.json")
-    if (identity.appid, identity.secret) == _names():
-        return identity
-    again = [sys.executable, "-m", "wechat.sandbox", "init", "--state", str(folder), "--again"]
-    subprocess.run(again, check=True)
     return identities.load(folder / "identity.json")
 
 
