@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ PUBLIC_KEY_ID = "PUB_KEY_ID_"
 MAIN_HOST = "https://api.mch.weixin.qq.com"
 SMALLEST_KEY_BITS = 2048
 _DAY = timedelta(days=1)
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{1,64}", re.ASCII)
 
 
 class KeyRing:
@@ -140,7 +142,7 @@ def certificate_key(pem: str) -> tuple[RSAPublicKey, datetime]:
 
 def normal_serial(serial: str) -> str:
     """Hexadecimal serials compare without case and leading zeros, ids of public keys literally."""
-    return serial if serial.startswith(PUBLIC_KEY_ID) else serial.upper().lstrip("0")
+    return serial.upper().lstrip("0") if _HEXADECIMAL.fullmatch(serial) else serial
 
 
 def _public_key(pem: str) -> tuple[RSAPublicKey, datetime | None]:
