@@ -171,8 +171,9 @@ def change(rows: list[list[str]], place: int, value: str) -> bytes:
 
 
 GOOD = [paid(1), refunded(1)]
+SUMS_OF_TWO = ["2", "12.00", "0.00", "0.00", "0.072", "12.00", "0.00"]
 CORRUPT: dict[str, Callable[[], bytes]] = {
-    "a line less than the sums say": lambda: trade_file(GOOD[:1], "2 12.00 0.00 0.00 0.072 12.00 0.00".split()),
+    "a line less than the sums say": lambda: trade_file(GOOD[:1], SUMS_OF_TWO),
     "an amount that the sums don't know": lambda: change(GOOD, 24, "12.01"),
     "a fraction of a fen": lambda: change(GOOD, 12, "12.001"),
     "an amount in words": lambda: change(GOOD, 12, "twelve"),
