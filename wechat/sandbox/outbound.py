@@ -5,11 +5,10 @@ from __future__ import annotations
 import http.client
 from urllib.parse import urlsplit
 
-TIMEOUT_SECONDS = 5.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def post(url: str, headers: dict[str, str], body: bytes, timeout: float = TIMEOUT_SECONDS) -> tuple[int, str]:
+def post(url: str, headers: dict[str, str], body: bytes, timeout: float = 5.0) -> tuple[int, str]:
     """Status and the start of the answer; 0 and a reason when there was none in time."""
     status, content, _ = call("POST", url, headers, body, timeout)
     return status, content[:400].decode(errors="replace")

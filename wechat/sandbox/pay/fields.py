@@ -81,7 +81,8 @@ def group(fields: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
             raise unknown_field(f"{field}/{extra[0]}")
         for name in required:
             if name not in value:
-                raise wrong_field(f"{field}/{name}", None, "缺少必填参数", number=268501013 if name == "openid" else 0)
+                number = 268501013 if name == "openid" else 268435461
+                raise wrong_field(f"{field}/{name}", None, "缺少必填参数", number=number)
         for name, inner in value.items():
             fields[name](f"{field}/{name}", inner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import secrets
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,15 @@ def forged(
 
 def _other_body(notices: Notices, notice: Notice, kind: str) -> bytes:
     apiv3_key = notices.box.identity.apiv3_key
+    resource: dict[str, Any]
     if kind == "unknown_event":
-        return notices.sealed(notice, {"out_trade_no": notice.order}, apiv3_key, "TRANSACTION.PONDERED")
+        resource = {"stock_id": "9865000", "coupon_id": secrets.token_hex(8)}
+        return notices.sealed(notice, resource, apiv3_key, event_type="COUPON.USE", event_id=str(uuid.uuid4()))
     if kind == "wrong_apiv3_key":
         return notices.sealed(notice, notice.resource, secrets.token_hex(16))
     if kind == "huge":
         return notices.sealed(notice, {**notice.resource, "attach": "x" * HUGE_BYTES}, apiv3_key)
-    resource: dict[str, Any] = copy.deepcopy(notice.resource)
+    resource = copy.deepcopy(notice.resource)
     changes: dict[str, Callable[[], None]] = {
         "wrong_amount": lambda: _dearer(resource["amount"]),
         "foreign_mchid": lambda: resource.update(mchid="1999999999"),
@@ -82,7 +85,7 @@ def _other_body(notices: Notices, notice: Notice, kind: str) -> bytes:
         "wrong_currency": lambda: resource["amount"].update(currency="USD"),
     }
     changes[kind]()
-    return notices.sealed(notice, resource, apiv3_key)
+    return notices.sealed(notice, resource, apiv3_key, event_id=str(uuid.uuid4()))
 
 
 def _strange(resource: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 INTERVALS = (15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600)
 SUCCESS = (200, 204)
+WAIT_SECONDS = 5.0
 TIMES = ("drop", "silence", "delay", "duplicate", "parallel", "hold", "reorder", "new_id", "certificate", "lost_answer")
 NOTICE_FAULTS = (*TIMES, *FORGERIES)
 SUMMARIES = {
@@ -200,7 +201,7 @@ class Notices:
         """Sign, send, write down. The answer's status; 0 for none in five seconds."""
         headers, body = self.signed(notice, kind, fault)
         started, at = time.monotonic(), self.box.clock.now()
-        status, said = post(notice.url, headers, body)
+        status, said = post(notice.url, headers, body, WAIT_SECONDS)
         seconds = time.monotonic() - started
         notice.attempts.append(Attempt(due, at, kind, status, seconds))
         violation = ""
@@ -229,12 +230,14 @@ class Notices:
         """The body as it is sent, Chinese unescaped."""
         return self.sealed(notice, notice.resource, self.box.identity.apiv3_key)
 
-    def sealed(self, notice: Notice, resource: dict[str, Any], key: str, event_type: str = "") -> bytes:
+    def sealed(
+        self, notice: Notice, resource: dict[str, Any], key: str, *, event_type: str = "", event_id: str = ""
+    ) -> bytes:
         """The envelope around a resource, encrypted with any key: faults need wrong ones."""
         kind = "transaction" if notice.event_type.startswith("TRANSACTION") else "refund"
         plain = json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
         content = {
-            "id": notice.id,
+            "id": event_id or notice.id,
             "create_time": rfc3339(notice.created),
             "resource_type": "encrypt-resource",
             "event_type": event_type or notice.event_type,
