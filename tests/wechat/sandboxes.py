@@ -60,7 +60,7 @@ def order(box: Sandbox, client: PayClient, number: str = "ORDER0001", total: int
         "description": "环保袋，一只",
         "total_fen": total,
         "openid": box.user("alice").openid,
-        "time_expire": datetime.fromtimestamp(int(box.clock.now()) + 86400, UTC),
+        "time_expire": datetime.fromtimestamp(box.clock.now() // 86400 * 86400 + 2 * 86400, UTC),
         "notify_url": NOTIFY,
         **changes,
     }
