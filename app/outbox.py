@@ -30,11 +30,7 @@ class OutboxEvent(Model):
     last_error: Mapped[str | None] = mapped_column(Text)
 
 
-_INSERT = """
-    insert into outbox (program_id, event, payload)
-    select program_id, event, payload from jsonb_to_recordset(%(rows)s::jsonb)
-      as x (program_id bigint, event text, payload jsonb)
-"""
+Fact = tuple[str, int | None, dict[str, Any]]
 
 
 def publish(event: str, payload: dict[str, Any], *, program_id: int | None = None) -> None:
@@ -42,11 +38,17 @@ def publish(event: str, payload: dict[str, Any], *, program_id: int | None = Non
     publish_many([(event, program_id, payload)])
 
 
-def publish_many(facts: Iterable[tuple[str, int | None, dict[str, Any]]]) -> None:
+def publish_many(facts: Iterable[Fact]) -> None:
     """Put many facts into the outbox with one statement. Raises ValueError for an event that app/events.py lacks."""
+    rows = as_json(facts)
+    if rows:
+        run("select outbox_add(%(facts)s::jsonb)", {"facts": json.dumps(rows)})
+
+
+def as_json(facts: Iterable[Fact]) -> list[dict[str, Any]]:
+    """Facts as the database function ``outbox_add`` takes them. Raises ValueError for an unknown event."""
     rows = [{"event": event, "program_id": program_id, "payload": payload} for event, program_id, payload in facts]
     for row in rows:
         if row["event"] not in events.ALL:
             raise ValueError(f"unknown event {row['event']!r}")
-    if rows:
-        run(_INSERT, {"rows": json.dumps(rows)})
+    return rows

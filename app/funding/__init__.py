@@ -1,9 +1,18 @@
 """Funding: credits exist only against a sponsor's money. ``award()`` is the one door by which credits reach people."""
 
 from app.funding.actions import BUDGET_UNKNOWN, open_budget, receive_deposit, sponsor
-from app.funding.awards import Awarded, AwardRequest, Wallets, award, lock_wallets, wallets_of
+from app.funding.awards import (
+    Awarded,
+    AwardRequest,
+    Wallets,
+    award,
+    finish,
+    lock_wallets,
+    prepare,
+    wallets_of,
+)
 from app.funding.expiry import expire_lots, remind
-from app.funding.holds import hold, release, settle
+from app.funding.holds import hold, release, settle, unsettle
 from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
 from app.funding.pending import pay_pending
 from app.funding.reversals import reverse_awards
@@ -24,11 +33,13 @@ __all__ = [
     "Wallets",
     "award",
     "expire_lots",
+    "finish",
     "hold",
     "lock_wallet",
     "lock_wallets",
     "open_budget",
     "pay_pending",
+    "prepare",
     "receive_deposit",
     "release",
     "remind",
@@ -36,5 +47,6 @@ __all__ = [
     "settle",
     "spend",
     "sponsor",
+    "unsettle",
     "wallets_of",
 ]

@@ -7,7 +7,7 @@ order: wallets by id, then a slice of the budget, then ledger accounts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -77,29 +77,70 @@ class _Line:
     budget: Any
 
 
-def award(
-    requests: Sequence[AwardRequest],
-    *,
-    at: datetime,
-    with_drafts: Sequence[Draft] = (),
-    wallets: Wallets | None = None,
-) -> list[Awarded]:
+Made = dict[tuple[str, str], Awarded]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Awards that are worked out and not made yet. ``body`` is what the database function ``award_batch`` takes."""
+
+    lines: list[_Line]
+    drafts: Sequence[Draft]
+    body: dict[str, Any]
+
+
+def award(requests: Sequence[AwardRequest], *, at: datetime, wallets: Wallets | None = None) -> list[Awarded]:
     """Award a batch inside the running transaction; answers in order.
 
-    ``with_drafts`` are the caller's own transfers (milligrams), posted in the same statement. ``wallets`` are locked
-    ones of a caller who knows that none of these awards can stand yet. An empty budget never refuses: the award stands
-    as pending. Raises nothing that an honest caller has to handle.
+    ``wallets`` are locked ones of a caller who knows that none of these awards can stand yet. An empty budget never
+    refuses: the award stands as pending. Raises nothing that an honest caller has to handle.
     """
-    known: dict[tuple[str, str], Awarded] = {}
+    known: Made = {}
     if wallets is None:
         wallets = lock_wallets([(request.person_id, request.program_id) for request in requests], at=at)
         known = _existing(requests)
+    prepared = prepare(requests, at=at, wallets=wallets, known=known)
+    if prepared.lines:
+        try:
+            rows = run(_AWARD, {"batch": json.dumps(prepared.body, separators=(",", ":")), "at": at})
+        except psycopg.Error as error:
+            raise ledger.refusal(error) from error
+        known |= finish(prepared, rows, at=at)
+    return [known[request.reason, request.source_ref] for request in requests]
+
+
+def prepare(
+    requests: Sequence[AwardRequest],
+    *,
+    at: datetime,
+    wallets: Wallets,
+    with_drafts: Sequence[Draft] = (),
+    known: Container[tuple[str, str]] = (),
+) -> Prepared:
+    """Work out a batch of awards, boosts included, for one call of the database.
+
+    ``with_drafts`` are the caller's own transfers (milligrams), posted in the same statement. Awards whose key is in
+    ``known`` stand already and are left out.
+    """
     fresh = [request for request in with_boosts(requests) if (request.reason, request.source_ref) not in known]
-    made = _award_batch(_earned(fresh, wallets), with_drafts, at)
-    return [
-        made.get((request.reason, request.source_ref)) or known[request.reason, request.source_ref]
-        for request in requests
-    ]
+    lines = _earned(fresh, wallets)
+    return Prepared(lines, with_drafts, _batch(lines, with_drafts, at))
+
+
+def finish(prepared: Prepared, rows: Sequence[Any], *, at: datetime) -> Made:
+    """What became of prepared awards, by (reason, source_ref), from the function's answer. Debts are paid from what
+    arrived."""
+    for draft, row in zip(prepared.drafts, rows, strict=False):
+        draft.transfer_id = row.transfer_id
+    made, paid = {}, []
+    for line, row in zip(prepared.lines, rows[len(prepared.drafts) :], strict=True):
+        key = (line.request.reason, line.request.source_ref)
+        made[key] = Awarded(row.award_id, row.state, row.credits, row.cut_micro, row.cut_by, True)
+        line.wallet.carry_micro = row.carry
+        if row.state == "paid":
+            paid.append(line.wallet)
+    debts.repay_all(paid, at=at)
+    return made
 
 
 def wallets_of(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Wallet]:
@@ -170,35 +211,7 @@ def _earned(requests: Sequence[AwardRequest], wallets: Wallets) -> list[_Line]:
     return lines
 
 
-_AWARD = """
-    select n, award_id, state, credits, cut_micro, cut_by, carry, transfer_id
-    from award_batch(%(batch)s::jsonb, %(at)s)
-"""
-
-
-def _award_batch(lines: Sequence[_Line], with_drafts: Sequence[Draft], at: datetime) -> dict[tuple[str, str], Awarded]:
-    """Steps 2 to the end in one call of the database: caps, carry, budget, ledger, lots, the awards themselves.
-
-    Debts are paid from what arrived.
-    """
-    if not lines:
-        ledger.post(with_drafts, at=at)
-        return {}
-    try:
-        rows = run(_AWARD, {"batch": json.dumps(_batch(lines, with_drafts, at), separators=(",", ":")), "at": at})
-    except psycopg.Error as error:
-        raise ledger.refusal(error) from error
-    for draft, row in zip(with_drafts, rows, strict=False):
-        draft.transfer_id = row.transfer_id
-    made, paid = {}, []
-    for line, row in zip(lines, rows[len(with_drafts) :], strict=True):
-        key = (line.request.reason, line.request.source_ref)
-        made[key] = Awarded(row.award_id, row.state, row.credits, row.cut_micro, row.cut_by, True)
-        line.wallet.carry_micro = row.carry
-        if row.state == "paid":
-            paid.append(line.wallet)
-    debts.repay_all(paid, at=at)
-    return made
+_AWARD = "select * from award_batch(%(batch)s::jsonb, %(at)s)"
 
 
 def _batch(lines: Sequence[_Line], drafts: Sequence[Draft], at: datetime) -> dict[str, Any]:
@@ -305,7 +318,7 @@ _KNOWN = """
 """
 
 
-def _existing(requests: Sequence[AwardRequest]) -> dict[tuple[str, str], Awarded]:
+def _existing(requests: Sequence[AwardRequest]) -> Made:
     values = {"r": [request.reason for request in requests], "s": [request.source_ref for request in requests]}
     return {
         (row.reason, row.source_ref): Awarded(row.id, row.state, row.credits, row.cut_micro, row.cut_by, False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from app import ledger
+from app import clock, ledger
 from app.db import run
 from app.errors import NOT_FOUND
 from app.funding.models import Wallet
@@ -13,6 +13,8 @@ from app.ledger import Draft, LotPart
 
 # Release and settlement share one natural key: a hold ends once, one way; the other is refused as a conflict.
 END = "hold.end"
+# Credits that come back after their lot has ended live on for so many days: it was no fault of the person's.
+GRACE_DAYS = 30
 _PARTS = """
     select u.lot_id, l.budget_id, l.price_fen, u.amount from lot_uses u join lots l on l.id = u.lot_id
     where u.transfer_id = %(transfer)s order by u.id
@@ -34,14 +36,38 @@ def hold(*, wallet: Wallet, credits: int, source_ref: str, at: datetime) -> Spen
 def release(*, wallet: Wallet, transfer_id: int, at: datetime) -> int:
     """Give a hold back to its lots, exactly; twice is once. Answers the transfer.
 
+    What comes back after the end of its lot goes into a lot of its own, for GRACE_DAYS.
     Raises NOT_FOUND for no hold, LEDGER_CONFLICT for one that was spent.
     """
     parts = _parts(transfer_id)
     draft = ledger.reversal_of(transfer_id, reason=END, source_ref=f"hold:{transfer_id}")
     done = ledger.post([draft], at=at)[0]
     if done.fresh:
-        ledger.give_back(parts, transfer_id=done.transfer_id, at=at)
+        ledger.give_back(parts, transfer_id=done.transfer_id, at=at, grace_until=_grace(at))
     return done.transfer_id
+
+
+def unsettle(*, wallet: Wallet, transfer_id: int, at: datetime) -> int:
+    """Take a spent hold back: its credits return to their lots, both steps negated exactly; twice is once.
+
+    For a refund. Raises NOT_FOUND for no hold or one that was not spent. Answers the transfer that returned them.
+    """
+    parts = _parts(transfer_id)
+    spent = ledger.posted(END, f"hold:{transfer_id}")
+    if spent is None:
+        raise NOT_FOUND(hold=str(transfer_id))
+    drafts = [
+        ledger.reversal_of(spent, reason="hold.unspend", source_ref=f"hold:{transfer_id}"),
+        ledger.reversal_of(transfer_id, reason="hold.return", source_ref=f"hold:{transfer_id}"),
+    ]
+    done = ledger.post(drafts, at=at)[1]
+    if done.fresh:
+        ledger.give_back(parts, transfer_id=done.transfer_id, at=at, grace_until=_grace(at))
+    return done.transfer_id
+
+
+def _grace(at: datetime) -> datetime:
+    return clock.day_start(clock.business_day(at) + timedelta(days=GRACE_DAYS + 1))
 
 
 def settle(*, wallet: Wallet, transfer_id: int, to_account_id: int, at: datetime) -> Spent:

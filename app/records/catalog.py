@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,15 +20,25 @@ from app.scenarios.models import Scenario
 from app.sources.models import Source
 
 
-class Catalog:
-    """Everything a batch needs to know, read with a fixed number of statements."""
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An active membership, the person's first choice first."""
 
-    def __init__(self, acts: Sequence[Act], at: datetime) -> None:
-        people = {act.person_id for act in acts}
+    program_id: int
+    org_unit_id: int | None
+
+
+class Catalog:
+    """Everything a batch needs to know, read with a fixed number of statements.
+
+    ``people`` are the rows of PEOPLE for the acts' persons, where the caller has them already.
+    """
+
+    def __init__(self, acts: Sequence[Act], at: datetime, people: Iterable[Mapping[str, Any]] | None = None) -> None:
         self.at = at
-        self.memberships: dict[int, list[Any]] = defaultdict(list)
+        self.memberships: dict[int, list[Membership]] = defaultdict(list)
         self._consents: dict[tuple[int, str], set[int | None]] = defaultdict(set)
-        self._look_up(people)
+        self._sort(people if people is not None else _look_up({act.person_id for act in acts}))
         wanted = {act.program_id for act in acts} | {
             row.program_id for rows in self.memberships.values() for row in rows
         }
@@ -43,7 +54,7 @@ class Catalog:
         self.sources: dict[int, Any] = {key: remember(("source", key), partial(_source, key)) for key in sources}
         self.book = remember("methodologies", methodologies.book_of_all)
 
-    def membership(self, person_id: int, program_id: int) -> Any | None:
+    def membership(self, person_id: int, program_id: int) -> Membership | None:
         """The person's active membership in a program."""
         return next((row for row in self.memberships.get(person_id, ()) if row.program_id == program_id), None)
 
@@ -52,17 +63,17 @@ class Catalog:
         found = self._consents.get((person_id, purpose), set())
         return None in found or program_id in found
 
-    def _look_up(self, people: Iterable[int]) -> None:
-        """Who belongs where, and who agrees to what, with one statement."""
-        for row in run(_PEOPLE, {"people": list(people)}):
-            if row.purpose is None:
-                self.memberships[row.person_id].append(row)
+    def _sort(self, people: Iterable[Mapping[str, Any]]) -> None:
+        """Who belongs where, and who agrees to what."""
+        for row in people:
+            if row["purpose"] is None:
+                self.memberships[row["person_id"]].append(Membership(row["program_id"], row["org_unit_id"]))
             else:
-                self._consents[row.person_id, row.purpose].add(row.program_id)
+                self._consents[row["person_id"], row["purpose"]].add(row["program_id"])
 
 
 # Consents by shared locks: one that is withdrawn at the same moment waits for us, or we see it gone (MET-8).
-_PEOPLE = """
+PEOPLE = """
     with agreed as (
       select person_id, purpose, program_id from consents
       where person_id = any (%(people)s::bigint[]) and withdrawn_at is null for share
@@ -73,6 +84,10 @@ _PEOPLE = """
     select person_id, program_id, null, null, null, purpose from agreed
     order by person_id, rank, id
 """
+
+
+def _look_up(people: set[int]) -> list[Mapping[str, Any]]:
+    return [row._asdict() for row in run(PEOPLE, {"people": list(people)})]
 
 
 def _offer(program_id: int) -> tuple[Any, list[Any]]:

@@ -136,29 +136,22 @@ def _standing(claims: Sequence[Wanted]) -> dict[int, list[Standing]]:
     return found
 
 
-_INSERT = """
-    insert into claims (record_id, person_id, kind, subject_key, during, tier, live)
-    select r, p, k, s, tstzrange(a, b), t, true
-    from unnest(%(r)s::bigint[], %(p)s::bigint[], %(k)s::text[], %(s)s::bigint[],
-                %(a)s::timestamptz[], %(b)s::timestamptz[], %(t)s::text[]) as x (r, p, k, s, a, b, t)
-"""
-
-
-def make(works: Sequence[Work]) -> None:
-    """Store the claims of counted records. An overlap that slipped in between raises the database's own exclusion."""
-    rows = [(work, claim) for work in works if work.state == "counted" for claim in work.claims]
-    if not rows:
-        return
-    values: dict[str, list[Any]] = {
-        "r": [work.record_id for work, _ in rows],
-        "p": [work.act.person_id for work, _ in rows],
-        "k": [claim.kind for _, claim in rows],
-        "s": [claim.subject_key for _, claim in rows],
-        "a": [claim.starts for _, claim in rows],
-        "b": [claim.ends for _, claim in rows],
-        "t": [claim.tier for _, claim in rows],
-    }
-    run(_INSERT, values)
+def rows(works: Sequence[Work]) -> list[dict[str, Any]]:
+    """The claims of counted records, as ``record_batch`` stores them."""
+    return [
+        {
+            "record_id": work.record_id,
+            "person_id": work.act.person_id,
+            "kind": claim.kind,
+            "subject_key": claim.subject_key,
+            "starts": claim.starts.isoformat(),
+            "ends": claim.ends.isoformat(),
+            "tier": claim.tier,
+        }
+        for work in works
+        if work.state == "counted"
+        for claim in work.claims
+    ]
 
 
 def release(record_id: int) -> None:

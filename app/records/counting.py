@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from app import funding, ledger, methodologies
 from app.db import run
-from app.funding import Awarded, AwardRequest
+from app.funding import AwardRequest
 from app.ledger import Draft
 from app.memo import remember
 from app.methodologies import CalculationError, DivisionByZero, ParameterMissing
-from app.records import mirrors
 from app.records.acts import Taken, Work
 from app.records.checks import EVIDENCE
 from app.records.reasons import reason
@@ -35,23 +32,6 @@ def calculate(works: Sequence[Work]) -> None:
             work.hold(reason("not_computable", getattr(error, "code", "division_by_zero")))
 
 
-def count(works: Sequence[Work], *, at: datetime, wallets: funding.Wallets) -> None:
-    """Store reductions, show the act in the person's other programs, post milligrams and awards in one statement.
-
-    ``wallets`` are the locked ones of everybody concerned.
-    """
-    counted = [work for work in works if work.state == "counted"]
-    mirrors.store(counted, at)
-    if not counted:
-        return
-    requests = [_request(work) for work in counted]
-    grams = _milligrams(counted, wallets)
-    awarded = funding.award(requests, at=at, with_drafts=list(grams.values()), wallets=wallets)
-    _store_reductions(counted, grams)
-    for work, award in zip(counted, awarded, strict=True):
-        work.result = (work.result, award)
-
-
 def taken(work: Work) -> Taken:
     """The answer for a work that is done."""
     if work.state != "counted":
@@ -64,7 +44,8 @@ def taken(work: Work) -> Taken:
     return answer
 
 
-def _request(work: Work) -> AwardRequest:
+def request(work: Work) -> AwardRequest:
+    """What a computed act earned, before shares and caps."""
     return AwardRequest(
         program_id=work.program.id,
         person_id=work.act.person_id,
@@ -80,7 +61,7 @@ def _request(work: Work) -> AwardRequest:
     )
 
 
-def _milligrams(works: Sequence[Work], wallets: funding.Wallets) -> dict[int | None, Draft]:
+def milligrams(works: Sequence[Work], wallets: funding.Wallets) -> dict[int | None, Draft]:
     """From the program's avoided emissions to the person's own account, one transfer a record; by record."""
     earning = [work for work in works if work.result.counted_mg > 0]
     if not earning:
@@ -119,22 +100,13 @@ def _committed(program_id: int) -> int | None:
     return int(rows[0].id) if rows else None
 
 
-_STORE = """
-    insert into reductions (record_id, version_id, region, inputs, parameters, raw_mg, counted_mg, credits_micro,
-                            transfer_id)
-    select x.record_id, x.version_id, x.region, x.inputs, x.parameters, x.raw_mg, x.counted_mg, x.credits_micro,
-           x.transfer_id
-    from jsonb_to_recordset(%(rows)s::jsonb) as x (record_id bigint, version_id bigint, region text, inputs jsonb,
-         parameters jsonb, raw_mg bigint, counted_mg bigint, credits_micro bigint, transfer_id bigint)
-"""
+def reductions(works: Sequence[Work], grams: Mapping[int | None, Draft]) -> list[dict[str, Any]]:
+    """The reductions of computed acts; ``draft`` is the place (from 1) of the transfer that posts the milligrams."""
+    places = {record_id: number for number, record_id in enumerate(grams, start=1)}
+    return [_reduction(work, places.get(work.record_id)) for work in works]
 
 
-def _store_reductions(works: Sequence[Work], grams: Mapping[int | None, Draft]) -> None:
-    rows = [_reduction(work, grams.get(work.record_id)) for work in works]
-    run(_STORE, {"rows": json.dumps(rows, ensure_ascii=False)})
-
-
-def _reduction(work: Work, posted: Draft | None) -> dict[str, Any]:
+def _reduction(work: Work, draft: int | None) -> dict[str, Any]:
     """What is needed to repeat the number. The parameters' values are kept here, their sources with the version."""
     result = work.result
     return {
@@ -146,8 +118,5 @@ def _reduction(work: Work, posted: Draft | None) -> dict[str, Any]:
         "raw_mg": result.raw_mg,
         "counted_mg": result.counted_mg,
         "credits_micro": result.credits_micro,
-        "transfer_id": posted.transfer_id if posted else None,
+        "draft": draft,
     }
-
-
-__all__ = ["Awarded", "calculate", "count", "taken"]

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
-from app import events, funding, outbox
+from app import funding
 from app.db import connection, run
 from app.errors import Kind, declare
 from app.records import claims, counting, mirrors, reversal, risk
 from app.records.acts import Act, Taken, Work
-from app.records.catalog import Catalog, Vehicles, vehicle_of
+from app.records.catalog import PEOPLE, Catalog, Vehicles, vehicle_of
 from app.records.checks import refusal_of
 from app.records.reasons import Reason
+from app.records.writing import write
 
 CONTENT_CONFLICT = declare(
     "content_conflict",
@@ -45,9 +47,10 @@ def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:
     their reason.
     """
     answers: list[Taken | None] = [None] * len(acts)
-    works = _new_works(acts, answers, at)
+    looked = _look(acts)
+    works = _new_works(acts, looked.known, answers, at)
     if works:
-        catalog = Catalog([work.act for work in works], at)
+        catalog = Catalog([work.act for work in works], at, looked.people)
         vehicles = _vehicles(works)
         works = _judged(works, catalog, vehicles, answers)
         risk.assess_together(works, at)
@@ -55,22 +58,29 @@ def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:
         wallets = _lock(works, at)
         counting.calculate(works)
         claims.settle(works)
-        _store(works, at)
-        works = _without_raced(works, answers)
-        if _overtake(works, at):
-            wallets = _lock(works, at)  # what was overtaken changed carries and debts
-        claims.make(works)
-        counting.count(works, at=at, wallets=wallets)
-        publish(works)
+        for work, record_id in zip(works, looked.ids, strict=False):
+            work.record_id = record_id
+        _write(works, wallets, at)
         for work in works:
             answers[work.position] = counting.taken(work)
     _answer_repeats(answers, acts)
     return [answer for answer in answers if answer is not None]
 
 
-def _new_works(acts: Sequence[Act], answers: list[Taken | None], at: datetime) -> list[Work]:
+def _write(works: Sequence[Work], wallets: funding.Wallets, at: datetime) -> None:
+    """Write what was judged, in one call unless others must change after the records stand and before they count."""
+    if not any(work.overtaken or work.mirrors for work in works):
+        write(at=at, store=works, claim=works, count=works, wallets=wallets)
+        return
+    write(at=at, store=works)
+    if _overtake(works, at):
+        wallets = _lock(works, at)  # what was overtaken changed carries and debts
+    mirrors.store(works, at)
+    write(at=at, claim=works, count=works, wallets=wallets)
+
+
+def _new_works(acts: Sequence[Act], known: Known, answers: list[Taken | None], at: datetime) -> list[Work]:
     """The acts that are not known yet; repeats are answered, other content under a known reference is refused."""
-    known = _known([act.key for act in acts])
     first: dict[tuple[int, int, str], Work] = {}
     works = []
     for position, act in enumerate(acts):
@@ -91,7 +101,8 @@ def _new_works(acts: Sequence[Act], answers: list[Taken | None], at: datetime) -
 # program that it was sent to comes first.
 _KNOWN = """
     select distinct on (x.p, x.s, x.f) x.p as program_id, x.s as source_id, x.f as reference,
-           r.id, r.facts_hash, r.state, r.reason_code, r.reason_zh, r.reason_en, coalesce(d.counted_mg, 0) as mg,
+           r.id, encode(r.facts_hash, 'hex') as facts_hash, r.received_at, r.state,
+           r.reason_code, r.reason_zh, r.reason_en, coalesce(d.counted_mg, 0) as mg,
            (select coalesce(sum(w.credits), 0) from awards w where w.record_id = r.id) as credits,
            (select min(w.state) from awards w where w.record_id = r.id and w.reason = 'record') as award_state
     from unnest(%(p)s::bigint[], %(s)s::bigint[], %(f)s::text[]) as x (p, s, f)
@@ -101,17 +112,43 @@ _KNOWN = """
 """
 
 
-def _known(keys: Sequence[tuple[int, int, str]]) -> dict[tuple[int, int, str], Any]:
-    values = {"p": [key[0] for key in keys], "s": [key[1] for key in keys], "f": [key[2] for key in keys]}
-    return {(row.program_id, row.source_id, row.reference): row for row in run(_KNOWN, values)}
+_LOOK = f"""
+    select (select coalesce(jsonb_agg(k), '[]') from ({_KNOWN}) k) as known,
+           (select coalesce(jsonb_agg(p), '[]') from ({PEOPLE}) p) as people,
+           array(select nextval('records_id_seq') from generate_series(1, %(acts)s)) as ids
+"""  # noqa: S608 - constants
+Known = dict[tuple[int, int, str], dict[str, Any]]
 
 
-def _repeat(stored: Any, act: Act, facts_hash: bytes, at: datetime) -> Taken:
-    if bytes(stored.facts_hash) != facts_hash:
-        _keep_conflict(stored.id, act, facts_hash, at)
-        return Taken("refused", stored.id, stored.state, refusal=CONTENT_CONFLICT(first=str(stored.id)))
-    why = Reason(stored.reason_code, stored.reason_zh, stored.reason_en) if stored.reason_code else None
-    return Taken("duplicate", stored.id, stored.state, why, stored.mg, int(stored.credits), stored.award_state)
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """The first look at a batch: the acts that are known by key, the persons' standing, ids for new records."""
+
+    known: Known
+    people: list[dict[str, Any]]
+    ids: list[int]
+
+
+def _look(acts: Sequence[Act]) -> _Looked:
+    values = {
+        "p": [act.program_id for act in acts],
+        "s": [act.source_id for act in acts],
+        "f": [act.reference for act in acts],
+        "people": list({act.person_id for act in acts}),
+        "acts": len(acts),
+    }
+    found = run(_LOOK, values)[0]
+    known = {(row["program_id"], row["source_id"], row["reference"]): row for row in found.known}
+    return _Looked(known, found.people, found.ids)
+
+
+def _repeat(stored: dict[str, Any], act: Act, facts_hash: bytes, at: datetime) -> Taken:
+    if stored["facts_hash"] != facts_hash.hex():
+        _keep_conflict(stored["id"], act, facts_hash, at)
+        return Taken("refused", stored["id"], stored["state"], refusal=CONTENT_CONFLICT(first=str(stored["id"])))
+    why = Reason(stored["reason_code"], stored["reason_zh"], stored["reason_en"]) if stored["reason_code"] else None
+    credits = int(stored["credits"])
+    return Taken("duplicate", stored["id"], stored["state"], why, stored["mg"], credits, stored["award_state"])
 
 
 def _keep_conflict(record_id: int, act: Act, facts_hash: bytes, at: datetime) -> None:
@@ -145,64 +182,6 @@ def _lock(works: Sequence[Work], at: datetime) -> funding.Wallets:
     return funding.lock_wallets([(work.act.person_id, work.program.id) for work in works], at=at)
 
 
-_STORE = """
-    insert into records (program_id, person_id, scenario_id, source_id, reference, facts, facts_hash, subject,
-                         occurred_at, ended_at, received_at, tier, state, reason_code, reason_zh, reason_en,
-                         org_unit_id, supersedes_id, import_id)
-    select x.program_id, x.person_id, x.scenario_id, x.source_id, x.reference, x.facts,
-           decode(x.facts_hash, 'hex'), x.subject, x.occurred_at, x.ended_at, %(at)s, x.tier, x.state, x.reason_code,
-           x.reason_zh, x.reason_en, x.org_unit_id, x.supersedes_id, x.import_id
-    from jsonb_to_recordset(%(rows)s::jsonb) as x (n int, program_id bigint, person_id bigint, scenario_id bigint,
-         source_id bigint, reference text, facts jsonb, facts_hash text, subject text, occurred_at timestamptz,
-         ended_at timestamptz, tier text, state text, reason_code text, reason_zh text, reason_en text,
-         org_unit_id bigint, supersedes_id bigint, import_id bigint)
-    order by x.n
-    on conflict (program_id, source_id, reference) do nothing
-    returning id, program_id, source_id, reference
-"""
-
-
-def _store(works: Sequence[Work], at: datetime) -> None:
-    rows = json.dumps([_row(number, work) for number, work in enumerate(works)], ensure_ascii=False)
-    found = run(_STORE, {"rows": rows, "at": at})
-    ids = {(row.program_id, row.source_id, row.reference): row.id for row in found}
-    for work in works:
-        work.record_id = ids.get((work.program.id, work.act.source_id, work.act.reference))
-
-
-def _row(number: int, work: Work) -> dict[str, Any]:
-    act, why = work.act, work.reason
-    return {
-        "n": number,
-        "program_id": work.program.id,
-        "person_id": act.person_id,
-        "scenario_id": work.scenario.id,
-        "source_id": act.source_id,
-        "reference": act.reference,
-        "facts": dict(act.facts),
-        "facts_hash": work.facts_hash.hex(),
-        "subject": act.subject,
-        "occurred_at": act.occurred_at.isoformat(),
-        "ended_at": act.until.isoformat(),
-        "tier": work.tier,
-        "state": work.state,
-        "reason_code": why.code if why else None,
-        "reason_zh": why.zh if why else None,
-        "reason_en": why.en if why else None,
-        "org_unit_id": work.org_unit_id,
-        "supersedes_id": act.supersedes_id,
-        "import_id": act.import_id,
-    }
-
-
-def _without_raced(works: Sequence[Work], answers: list[Taken | None]) -> list[Work]:
-    """Somebody else stored the same reference while we looked: that one is the first, ours is a repeat."""
-    for work in works:
-        if work.record_id is None:
-            answers[work.position] = Taken("again")
-    return [work for work in works if work.record_id is not None]
-
-
 def _overtake(works: Sequence[Work], at: datetime) -> bool:
     """Better evidence arrived: what it overtakes is reversed and names the record that counts now. Whether any did."""
     pairs = [(record_id, work.record_id or 0) for work in works for record_id in dict.fromkeys(work.overtaken)]
@@ -211,36 +190,17 @@ def _overtake(works: Sequence[Work], at: datetime) -> bool:
     return bool(pairs)
 
 
-def publish(works: Sequence[Work]) -> None:
-    """Put it into the outbox which records count now, so that boards hear of it."""
-    counted: dict[int, list[int]] = {}
-    for work in works:
-        if work.state == "counted" and work.record_id is not None:
-            counted.setdefault(work.program.id, []).append(work.record_id)
-            for mirror in work.mirrors:
-                if mirror.record_id is not None:
-                    counted.setdefault(mirror.program_id, []).append(mirror.record_id)
-    facts = [(events.RECORD_COUNTED, program_id, {"record_ids": ids}) for program_id, ids in sorted(counted.items())]
-    outbox.publish_many(facts)
-
-
 def _answer_repeats(answers: list[Taken | None], acts: Sequence[Act]) -> None:
-    """Answer repeats within the batch, and raced ones, from what stands now."""
+    """Answer repeats within the batch from what stands now."""
     again = [number for number, answer in enumerate(answers) if answer is not None and answer.outcome == "again"]
     if not again:
         return
-    known = _known([acts[number].key for number in again])
+    known = _look([acts[number] for number in again]).known
     for number in again:
         stored = known.get(acts[number].key)
         if stored is None:
             first = next(a for n, a in enumerate(answers) if a is not None and acts[n].key == acts[number].key)
             answers[number] = Taken("refused", refusal=first.refusal)
         else:
-            answers[number] = _repeat(stored, acts[number], acts[number].hash(), stored_at(stored))
-
-
-def stored_at(stored: Any) -> datetime:
-    """When a stored record arrived; only asked for a conflict that was raced."""
-    query = text("select received_at from records where id = :id")
-    found: datetime = connection().execute(query, {"id": stored.id}).scalar_one()
-    return found
+            at = datetime.fromisoformat(stored["received_at"])
+            answers[number] = _repeat(stored, acts[number], acts[number].hash(), at)

@@ -13,9 +13,10 @@ from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.records import claims, counting, mirrors, reversal
 from app.records.acts import Act, Taken, Work
 from app.records.catalog import Catalog
-from app.records.intake import publish, take
+from app.records.intake import take
 from app.records.models import Record, Reduction
 from app.records.reasons import REVIEW_CODES, reason
+from app.records.writing import write
 from app.scenarios.models import Scenario
 
 REASON_UNKNOWN = declare(
@@ -37,10 +38,9 @@ def release(*, record_id: int, by: str, at: datetime) -> Taken:
     for overtaken in work.overtaken:
         reversal.collapse_onto(record_id=overtaken, better_id=record_id, at=at)
     reversal.mark(record_id, work.state, work.reason)
-    claims.make([work])
     wallets = funding.lock_wallets([(record.person_id, record.program_id)], at=at)
-    counting.count([work], at=at, wallets=wallets)
-    _heard(work)
+    mirrors.store([work], at)
+    write(at=at, claim=[work], count=[work], wallets=wallets)
     _audit(record, "release", by, at, None)
     return counting.taken(work)
 
@@ -138,10 +138,6 @@ def _work_of(record: Any, at: datetime) -> Work:
     if work.version is None:
         raise STATE_CONFLICT(state="held", reason="no_method_in_force")
     return work
-
-
-def _heard(work: Work) -> None:
-    publish([work])
 
 
 def _known_reason(code: str) -> None:

@@ -1,7 +1,7 @@
 -- As before, and without a lock held out of order: a slice that was locked and found too small, or overtaken by a waiting
 -- award, is let go before all are locked by id. Held on to, thirty clients on a drained budget met in deadlocks that
 -- PostgreSQL breaks one a second.
-create or replace function budget_slice(wanted_budget bigint, wanted bigint)
+create or replace function budget_slice(wanted_budget bigint, wanted bigint, patient boolean)
 returns bigint
 language plpgsql as $$
 declare
@@ -10,21 +10,22 @@ declare
   chosen bigint;
   got bigint;
 begin
-  -- A slice by lot is nearly always free and has enough; looking at all of them costs thirty times as much.
-  select max(s.slice_no) + 1 into slices from budget_slices s where s.budget_id = wanted_budget;
-  lot := floor(random() * slices);
-  select a.id into got from budget_slices s join accounts a on a.id = s.account_id
-  where s.budget_id = wanted_budget and s.slice_no = lot and a.balance >= wanted for update of a skip locked;
-  if got is null then
-    select a.id into got from budget_slices s join accounts a on a.id = s.account_id
-    where s.budget_id = wanted_budget and a.balance >= wanted
-    order by random() limit 1 for update of a skip locked;
-  end if;
-  if got is null then
+  if patient then
     -- All that have enough are busy: wait for one of them. Gathering is for a shortage only.
     select a.id into chosen from budget_slices s join accounts a on a.id = s.account_id
     where s.budget_id = wanted_budget and a.balance >= wanted order by random() limit 1;
     select a.id into got from accounts a where a.id = chosen and a.balance >= wanted for update;
+  else
+    -- A slice by lot is nearly always free and has enough; looking at all of them costs thirty times as much.
+    select max(s.slice_no) + 1 into slices from budget_slices s where s.budget_id = wanted_budget;
+    lot := floor(random() * slices);
+    select a.id into got from budget_slices s join accounts a on a.id = s.account_id
+    where s.budget_id = wanted_budget and s.slice_no = lot and a.balance >= wanted for update of a skip locked;
+    if got is null then
+      select a.id into got from budget_slices s join accounts a on a.id = s.account_id
+      where s.budget_id = wanted_budget and a.balance >= wanted
+      order by random() limit 1 for update of a skip locked;
+    end if;
   end if;
   if got is null
      or exists (select from awards w where w.budget_id = wanted_budget and w.state = 'pending')
@@ -33,7 +34,7 @@ begin
   end if;
   return got;
 exception when sqlstate 'DL001' then
-  return null;
+  return null;  -- and with it go the locks that were taken here, also of slices that turned out too small
 end $$;
 
 create or replace function budget_reserve(wanted_budget bigint, wanted bigint, at timestamptz)
@@ -49,7 +50,8 @@ declare
   legs jsonb;
 begin
   if not exists (select from awards w where w.budget_id = wanted_budget and w.state = 'pending') then
-    found_account := budget_slice(wanted_budget, wanted);
+    found_account := coalesce(
+      budget_slice(wanted_budget, wanted, patient => false), budget_slice(wanted_budget, wanted, patient => true));
     if found_account is not null then
       return query select found_account, wanted;
       return;
@@ -88,9 +90,10 @@ end $$;
 --   {"lines": [{"w": index of its wallet, "u": [indexes of its caps], "m": [their micro-credits], "earned": …, …}],
 --    "wallets": [[id, carry]], "caps": [[person, scope, period]], "drafts": [transfers as of ledger_post]}
 -- The caller holds the wallets' rows. Indexes count from 1. Answers the drafts' transfers first (n null), then the lines.
-create or replace function award_batch(batch jsonb, at timestamptz)
-returns table (n bigint, award_id bigint, state text, credits bigint, cut_micro bigint, cut_by text, carry bigint,
-               transfer_id bigint)
+create type awarded as (n bigint, award_id bigint, state text, credits bigint, cut_micro bigint, cut_by text,
+                        carry bigint, transfer_id bigint);
+
+create function award_batch(batch jsonb, at timestamptz) returns setof awarded
 language plpgsql as $$
 declare
   line record;
@@ -226,4 +229,49 @@ begin
     select x.n, k.id, states[x.n], whole[x.n], cuts[x.n], cut_bys[x.n], carries_after[x.n], k.transfer_id
     from jsonb_to_recordset(batch->'lines') as x (n bigint, reason text, source_ref text)
     join kept k on k.reason = x.reason and k.source_ref = x.source_ref order by x.n;
+end $$;
+
+-- What follows from a transaction, beside it (jobs/relay.py delivers it): [{"event", "program_id", "payload"}]
+create function outbox_add(facts jsonb) returns void
+language sql as $$
+  insert into outbox (program_id, event, payload)
+  select x.program_id, x.event, x.payload
+  from jsonb_to_recordset(facts) as x (program_id bigint, event text, payload jsonb)
+$$;
+
+-- Write a judged batch of acts in one call: records, their claims, awards with their transfers, reductions, facts for the
+-- outbox. Each part may be empty. Ids of records are drawn beforehand. A reference or a claim that somebody took between
+-- our look and this write raises the constraint's own error, and the command looks again.
+create function record_batch(batch jsonb, at timestamptz) returns setof awarded
+language plpgsql as $$
+declare
+  results awarded[];
+begin
+  insert into records (id, program_id, person_id, scenario_id, source_id, reference, facts, facts_hash, subject,
+                       occurred_at, ended_at, received_at, tier, state, reason_code, reason_zh, reason_en, org_unit_id,
+                       supersedes_id, import_id)
+  select x.id, x.program_id, x.person_id, x.scenario_id, x.source_id, x.reference, x.facts,
+         decode(x.facts_hash, 'hex'), x.subject, x.occurred_at, x.ended_at, at, x.tier, x.state, x.reason_code,
+         x.reason_zh, x.reason_en, x.org_unit_id, x.supersedes_id, x.import_id
+  from jsonb_to_recordset(batch->'records') as x (id bigint, program_id bigint, person_id bigint, scenario_id bigint,
+       source_id bigint, reference text, facts jsonb, facts_hash text, subject text, occurred_at timestamptz,
+       ended_at timestamptz, tier text, state text, reason_code text, reason_zh text, reason_en text,
+       org_unit_id bigint, supersedes_id bigint, import_id bigint);
+
+  insert into claims (record_id, person_id, kind, subject_key, during, tier, live)
+  select x.record_id, x.person_id, x.kind, x.subject_key, tstzrange(x.starts, x.ends), x.tier, true
+  from jsonb_to_recordset(batch->'claims') as x (record_id bigint, person_id bigint, kind text, subject_key bigint,
+       starts timestamptz, ends timestamptz, tier text);
+
+  if batch->'award' <> 'null' then
+    select array_agg(a) into results from award_batch(batch->'award', at) a;
+    insert into reductions (record_id, version_id, region, inputs, parameters, raw_mg, counted_mg, credits_micro,
+                            transfer_id)
+    select x.record_id, x.version_id, x.region, x.inputs, x.parameters, x.raw_mg, x.counted_mg, x.credits_micro,
+           (results[x.draft]).transfer_id
+    from jsonb_to_recordset(batch->'reductions') as x (record_id bigint, version_id bigint, region text, inputs jsonb,
+         parameters jsonb, raw_mg bigint, counted_mg bigint, credits_micro bigint, draft integer);
+  end if;
+  perform outbox_add(batch->'facts');
+  return query select r.* from unnest(results) r;
 end $$;
