@@ -327,13 +327,15 @@ def _existing(requests: Sequence[AwardRequest]) -> Made:
 
 
 def _default_budgets(program_ids: set[int]) -> dict[int, Budget]:
-    query = select(Budget).where(Budget.is_default).order_by(Budget.id.desc())
-
-    def load(program_id: int) -> Any:
-        return connection().execute(query.where(Budget.program_id == program_id)).first()
-
-    found = {program: remember(("default budget", program), partial(load, program)) for program in program_ids}
+    found = {
+        program: remember(("default budget", program), partial(_default_budget, program)) for program in program_ids
+    }
     return {program: budget for program, budget in found.items() if budget is not None}
+
+
+def _default_budget(program_id: int) -> Any:
+    query = select(Budget).where(Budget.is_default, Budget.program_id == program_id)
+    return connection().execute(query.order_by(Budget.id.desc())).first()
 
 
 def _named(budget_id: int | None) -> Budget | None:
