@@ -14,8 +14,10 @@ from wechat.sandbox import identity as identities
 from wechat.sandbox.box import Sandbox, refuse_production
 from wechat.sandbox.cli import act
 from wechat.sandbox.identity import LOCAL_APPID, LOCAL_SECRET, Identity, NotLocal
+from wechat.sandbox.keeping import keep, recall
 
 STATE = Path("var") / "wechat"
+KEEP_SECONDS = 10.0
 SAYS = "python -m wechat.sandbox"
 
 
@@ -78,9 +80,16 @@ def serve(words: list[str]) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    kept = options.state / "book.json"
+    recall(box, kept)
     with box:
         sys.stderr.write(f"local WeChat on {box.api_base}, WeChat Pay on {box.pay_base} and {box.backup_base}\n")
-        ended.wait()
+        written = 0
+        while not ended.wait(KEEP_SECONDS):
+            if box.journal.count != written:
+                written = box.journal.count
+                keep(box, kept)
+    keep(box, kept)
     return 0
 
 
