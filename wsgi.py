@@ -15,6 +15,7 @@ import jobs.cli
 import miniprogram_api
 import ops
 import public_site
+import till
 from app import cache, config, memo, tables, vault  # noqa: F401
 from app.db import db
 from app.methodologies import cli as methodologies_cli
@@ -51,6 +52,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     ingestion.files.cli.register(app)
     methodologies_cli.register(app)
     operators_cli.register(app, make_scenarios=from_templates.offer_all, copy_scenarios=from_templates.drafts_of)
+    till.register(app, settings)
     miniprogram_api.register(app, settings)
     ingestion.partners.register(app)
     public_site.register(app)

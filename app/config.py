@@ -148,7 +148,9 @@ def _check_pay(pay: PaySettings, production: bool, problems: list[str]) -> None:
         problems.append("WECHAT_PAY_APIV3_KEY must be 32 bytes")
     if production:
         if any(_local(url) for url in (pay.base, pay.backup, pay.notify_base)):
-            problems.append("WECHAT_PAY_BASE, WECHAT_PAY_BACKUP, WECHAT_PAY_NOTIFY_BASE must not be local in production")
+            problems.append(
+                "WECHAT_PAY_BASE, WECHAT_PAY_BACKUP, WECHAT_PAY_NOTIFY_BASE must not be local in production"
+            )
         if not pay.notify_base.startswith("https://") or "?" in pay.notify_base:
             problems.append("WECHAT_PAY_NOTIFY_BASE must be a public https address without a query")
 

@@ -15,8 +15,12 @@ from app.db import connection
 
 # A name per kind of work: NAME = "feature.verb", listed here and in the table of jobs/tasks.py.
 PAY_PENDING = "funding.pay_pending"
+PAYMENT_LOOK = "payments.look"
+REFUND_LOOK = "payments.refund"
+SHIPMENT = "payments.ship"
+ORDER_END = "orders.end_unpaid"
 
-ALL: tuple[str, ...] = (PAY_PENDING,)
+ALL: tuple[str, ...] = (PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, SHIPMENT, ORDER_END)
 
 _INSERT = text(
     """

@@ -22,6 +22,7 @@ from app.leaderboards import personal as leaderboards
 from app.merchants import personal as merchants
 from app.notices import personal as notices
 from app.orders import personal as orders
+from app.payments import personal as payments
 from app.people import Person, end_sessions
 from app.people import personal as people
 from app.programs import personal as programs
@@ -61,6 +62,7 @@ FEATURES: tuple[Personal, ...] = (
     vehicles,
     redemptions,
     orders,
+    payments,
     welfare,
     leaderboards,
     merchants,

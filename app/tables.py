@@ -11,6 +11,7 @@ from app.merchants import models as _merchants  # noqa: F401
 from app.methodologies import models as _methodologies  # noqa: F401
 from app.openness import models as _openness  # noqa: F401
 from app.orders import models as _orders  # noqa: F401
+from app.payments import models as _payments  # noqa: F401
 from app.people import models as _people  # noqa: F401
 from app.programs import models as _programs  # noqa: F401
 from app.records import models as _records  # noqa: F401

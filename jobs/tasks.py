@@ -12,7 +12,7 @@ from typing import Any
 
 from app import clock, funding, later, leaderboards, people, records, sources
 from app.db import retrying, transaction
-from jobs import rescue
+from jobs import payments, rescue
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,13 @@ def purge_people() -> int:
 
 
 # Deferred with app.later.defer(NAME, ...); arguments arrive by name.
-TASKS: dict[str, Callable[..., Any]] = {later.PAY_PENDING: pay_pending}
+TASKS: dict[str, Callable[..., Any]] = {
+    later.PAY_PENDING: pay_pending,
+    later.PAYMENT_LOOK: payments.look,
+    later.REFUND_LOOK: payments.refund,
+    later.SHIPMENT: payments.ship,
+    later.ORDER_END: payments.end_order,
+}
 
 CRON: tuple[Cron, ...] = (
     Cron("jobs.rescue", "* * * * *", rescue.rescue_stalled),
@@ -103,4 +109,6 @@ CRON: tuple[Cron, ...] = (
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
+    Cron("payments.sweep", "* * * * *", payments.sweep),
+    Cron("payments.reconcile", "35 2,4,6 * * *", payments.reconcile),
 )

@@ -17,6 +17,7 @@ from miniprogram_api import (
     me,
     notices,
     orders,
+    payments,
     privacy,
     programs,
     records,
@@ -32,7 +33,7 @@ PREFIX = "/api/v1"
 SUBJECTS = (
     *(sign_in, me, home, privacy, consents),
     *(programs, records, vehicles, wallet, boards),
-    *(mall, orders, shops, welfare, notices),
+    *(mall, orders, payments, shops, welfare, notices),
 )
 
 
@@ -43,3 +44,4 @@ def register(app: APIFlask, settings: Settings) -> None:
     )
     for subject in SUBJECTS:
         app.register_blueprint(subject.routes, url_prefix=PREFIX)
+    app.register_blueprint(payments.notices)

@@ -29,6 +29,7 @@ class ItemLine(schemas.Answer):
     name = fields.String(required=True)
     picture = fields.String(required=True)
     price_credits = fields.Integer(required=True)
+    price_fen = fields.Integer(required=True, metadata={"description": "the cash part, by WeChat Pay; 0 for none"})
     available = fields.Integer(required=True)
     per_person = fields.Integer(required=True, allow_none=True, metadata={"description": "most for one person"})
     merchant = fields.String(required=True)
@@ -102,6 +103,7 @@ def _line(row: Any) -> dict[str, Any]:
         "name": either(row.name, row.name_en),
         "picture": row.picture,
         "price_credits": row.price_credits,
+        "price_fen": row.price_fen,
         "available": row.available,
         "per_person": row.per_person,
         "merchant": either(row.merchant, row.merchant_en),

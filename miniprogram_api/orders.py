@@ -8,7 +8,8 @@ from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
 
-from app import mall, orders, redemptions
+import till
+from app import mall, orders, payments, redemptions
 from app.clock import now
 from app.db import retrying, transaction
 from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND
@@ -32,6 +33,12 @@ class Place(schemas.Request):
     client_ref = schemas.reference(required=True, metadata={"description": "my own reference; once per order"})
     price_credits = schemas.Integer(
         least=1, most=1_000_000_000, required=True, metadata={"description": "the price per piece that I saw"}
+    )
+    price_fen = schemas.Integer(
+        least=0,
+        most=100_000_000,
+        load_default=0,
+        metadata={"description": "the cash part per piece that I saw, paid by WeChat Pay; none for most items"},
     )
 
 
@@ -57,8 +64,15 @@ class OrderShown(schemas.Answer):
     merchant = fields.String(required=True)
     quantity = fields.Integer(required=True)
     credits = fields.Integer(required=True)
-    state = fields.String(required=True, metadata={"description": "paid, fulfilled, cancelled or refunded"})
+    cash_fen = fields.Integer(required=True, metadata={"description": "to be paid by WeChat Pay; 0 for credits alone"})
+    state = fields.String(
+        required=True,
+        metadata={
+            "description": "placed, paying, paid, fulfilled, completed, timed_out, cancelled, refunding or refunded"
+        },
+    )
     placed_at = fields.String(required=True)
+    pay_until = fields.String(required=True, allow_none=True, metadata={"description": "an unpaid order ends then"})
     fulfilled_at = fields.String(required=True, allow_none=True)
     codes = fields.List(fields.Nested(CodeLine), required=True)
 
@@ -83,14 +97,18 @@ class CodeShown(schemas.Answer):
     orders.PERSON_LIMIT,
     orders.PRICE_CHANGED,
     mall.ITEM_UNDERFUNDED,
+    payments.CASH_CLOSED,
 )
 def place(login: Login, body: dict[str, Any]) -> Response:
     """Take an item for credits
 
-    Paid at once, with a code for each piece. The same `client_ref` with the same content is answered with the first
+    Paid at once, with a code for each piece; with a cash part it waits for the money until `pay_until`, and its credits
+    are held (pay with `POST …/payment`). The same `client_ref` with the same content is answered with the first
     order (200).
     """
     program_id, at = mall.program_of(body["item_id"]), now()
+    if body["price_fen"]:
+        till.get()  # without a merchant nothing is held that nobody could pay
 
     def command() -> tuple[dict[str, Any], bool]:
         with transaction():
@@ -179,8 +197,10 @@ def _shown(rows: list[Any], person_id: int) -> list[dict[str, Any]]:
             "merchant": either(row.merchant, row.merchant_en),
             "quantity": row.quantity,
             "credits": row.credits,
+            "cash_fen": row.cash_fen,
             "state": row.state,
             "placed_at": when(row.placed_at),
+            "pay_until": when_or_none(row.pay_until),
             "fulfilled_at": when_or_none(row.fulfilled_at),
             "codes": codes[row.id],
         }

@@ -5,7 +5,7 @@ Whoever calls here holds the wallet's row lock; lots are locked under it, oldest
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,12 +92,46 @@ def use_lots(parts: Iterable[LotPart], *, transfer_id: int, kind: str, at: datet
     _move(parts, transfer_id=transfer_id, kind=kind, at=at, sign=1)
 
 
-def give_back(parts: Iterable[LotPart], *, transfer_id: int, at: datetime) -> None:
-    """Put parts back into the lots they came from."""
+def give_back(parts: Iterable[LotPart], *, transfer_id: int, at: datetime, grace_until: datetime | None = None) -> None:
+    """Put parts back into the lots they came from.
+
+    A lot that has ended meanwhile is over: with ``grace_until`` its part goes on into a lot that ends then.
+    """
+    parts = list(parts)
     _move(parts, transfer_id=transfer_id, kind="return", at=at, sign=-1)
+    if grace_until is not None:
+        _renew(parts, transfer_id=transfer_id, at=at, until=grace_until)
 
 
-def _move(parts: Iterable[LotPart], *, transfer_id: int, kind: str, at: datetime, sign: int) -> None:
+def _renew(parts: Sequence[LotPart], *, transfer_id: int, at: datetime, until: datetime) -> None:
+    """Move what came back to ended lots into new ones: same budget, same price, a later end."""
+    query = select(Lot.id, Lot.program_id, Lot.account_id).where(Lot.id.in_([part.lot_id for part in parts]))
+    ended = {lot.id: lot for lot in connection().execute(query.where(Lot.expires_at <= at))}
+    late = [part for part in parts if part.lot_id in ended]
+    arrivals = [
+        NewCredits(
+            ended[part.lot_id].program_id,
+            ended[part.lot_id].account_id,
+            part.budget_id,
+            part.price_fen,
+            until,
+            part.credits,
+        )
+        for part in late
+    ]
+    into = dict(zip([part.lot_id for part in late], add_to_lots(arrivals), strict=True))
+    _move(late, transfer_id=transfer_id, kind="renew", at=at, sign=1, into=into)
+
+
+def _move(
+    parts: Iterable[LotPart],
+    *,
+    transfer_id: int,
+    kind: str,
+    at: datetime,
+    sign: int,
+    into: Mapping[int, int] | None = None,
+) -> None:
     link = connection()
     rows = []
     for part in sorted(parts, key=lambda part: part.lot_id):
@@ -109,6 +143,7 @@ def _move(parts: Iterable[LotPart], *, transfer_id: int, kind: str, at: datetime
                 "amount": sign * part.credits,
                 "kind": kind,
                 "used_at": at,
+                "into_lot_id": None if into is None else into[part.lot_id],
             }
         )
     if rows:

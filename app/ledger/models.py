@@ -103,12 +103,16 @@ class Lot(Model):
 
 
 class LotUse(Model):
-    """What a transfer took from a lot (positive) or gave back to it (negative)."""
+    """What a transfer took from a lot (positive) or gave back to it (negative).
+
+    ``renew``: what came back after the lot's end goes on into a new lot with an end of its own.
+    """
 
     __tablename__ = "lot_uses"
     __table_args__ = (
         CheckConstraint("amount <> 0", name="amount"),
-        CheckConstraint("kind in ('spend','expire','reverse','return')", name="kind"),
+        CheckConstraint("kind in ('spend','expire','reverse','return','renew')", name="kind"),
+        CheckConstraint("(kind = 'renew') = (into_lot_id is not null)", name="renewal"),
         Index("uq_lot_uses_expire", "lot_id", unique=True, postgresql_where=text("kind = 'expire'")),
         Index("ix_lot_uses_transfer", "transfer_id"),
     )
@@ -119,3 +123,4 @@ class LotUse(Model):
     amount: Mapped[int]
     kind: Mapped[str] = mapped_column(Text)
     used_at: Mapped[datetime]
+    into_lot_id: Mapped[int | None] = mapped_column(ForeignKey("lots.id"))

@@ -11,16 +11,18 @@ from app.db import Model, id_column
 
 
 class Item(Model):
-    """One thing on offer. ``settlement_fen`` is what the merchant is owed per piece; it may not exceed what its credits
-    are worth."""
+    """One thing on offer. ``settlement_fen`` is what the sponsors owe the merchant per piece; it may not exceed
+    what its credits are worth. ``price_fen`` is what the person pays by WeChat Pay, for real goods and services only.
+    """
 
     __tablename__ = "items"
     __table_args__ = (
         UniqueConstraint("program_id", "code"),
         UniqueConstraint("program_id", "id"),
         ForeignKeyConstraint(["program_id", "merchant_id"], ["merchants.program_id", "merchants.id"]),
-        CheckConstraint("kind in ('voucher')", name="kind"),
-        CheckConstraint("price_credits > 0 and settlement_fen >= 0", name="price"),
+        CheckConstraint("kind in ('voucher','parcel','service')", name="kind"),
+        CheckConstraint("price_credits > 0 and price_fen >= 0 and settlement_fen >= 0", name="price"),
+        CheckConstraint("price_fen = 0 or kind in ('parcel','service')", name="cash_kinds"),
         CheckConstraint("available >= 0 and reserved >= 0 and sold >= 0", name="stock"),
         CheckConstraint("total = available + reserved + sold", name="stock_adds_up"),
         CheckConstraint("state in ('draft','on_sale','off_sale')", name="state"),
@@ -39,6 +41,7 @@ class Item(Model):
     text_en: Mapped[str] = mapped_column(Text, server_default="")
     picture: Mapped[str] = mapped_column(Text, server_default="")
     price_credits: Mapped[int]
+    price_fen: Mapped[int] = mapped_column(server_default=text("0"))
     settlement_fen: Mapped[int]
     total: Mapped[int]
     available: Mapped[int]

@@ -9,7 +9,8 @@ from app.db import read
 from app.errors import NOT_FOUND
 
 _ITEMS = """
-    select i.id, i.code, i.kind, i.name, i.name_en, i.text_zh, i.text_en, i.picture, i.price_credits, i.available,
+    select i.id, i.code, i.kind, i.name, i.name_en, i.text_zh, i.text_en, i.picture, i.price_credits, i.price_fen,
+           i.available,
            i.per_person, i.valid_days, i.sale_from, i.sale_until, i.state, m.id as merchant_id, m.name as merchant,
            m.name_en as merchant_en, s.name as sponsor, s.name_en as sponsor_en, s.logo_url,
            i.state = 'on_sale' and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)

@@ -7,7 +7,7 @@ from app.people.consents import require as require_consent
 from app.people.joining import agree_to_terms, join_program, leave_program
 from app.people.logins import Login
 from app.people.models import Consent, LoginSession, Person
-from app.people.profile import Profile, get, masked, put, sessions_of, shown, shown_name
+from app.people.profile import Profile, get, masked, openid, put, sessions_of, shown, shown_name
 from app.people.sign_in import PERSON_DISABLED, SignedIn, disable, enable, end_sessions, purge, sign_in, sign_out
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "leave_program",
     "logins",
     "masked",
+    "openid",
     "purge",
     "put",
     "require_consent",

@@ -55,6 +55,15 @@ def shown(person_id: int) -> Profile:
     return cast(Profile, rows[0])
 
 
+def openid(person_id: int, appid: str) -> str | None:
+    """Who the person is to one mini-program: whom WeChat bills, and tells that goods are on their way."""
+    query = (
+        "select openid from wechat_identities where person_id = %(person)s and appid = %(appid)s order by id limit 1"
+    )
+    rows = read(query, {"person": person_id, "appid": appid})
+    return str(rows[0].openid) if rows else None
+
+
 def put(
     *,
     person_id: int,

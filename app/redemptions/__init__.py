@@ -8,6 +8,7 @@ from app.redemptions.actions import (
     CODE_REFUNDED,
     CODE_USED,
     CODE_WRONG_SHOP,
+    ORDER_REDEEMED,
     OWN_CODE,
     UNDO_TOO_LATE,
     UNDO_WITHIN,
@@ -17,6 +18,7 @@ from app.redemptions.actions import (
     redeem,
     spendable,
     undo,
+    withdraw,
 )
 from app.redemptions.models import Code, CodeFunding, Redemption
 from app.redemptions.queries import (
@@ -37,6 +39,7 @@ __all__ = [
     "CODE_REFUNDED",
     "CODE_USED",
     "CODE_WRONG_SHOP",
+    "ORDER_REDEEMED",
     "OWN_CODE",
     "UNDO_TOO_LATE",
     "UNDO_WITHIN",
@@ -56,4 +59,5 @@ __all__ = [
     "spendable",
     "tally",
     "undo",
+    "withdraw",
 ]

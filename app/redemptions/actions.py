@@ -45,6 +45,12 @@ OWN_CODE = declare(
     zh="不能核销自己的码，请由其他店员操作。",
     en="You can't redeem your own code. Let a colleague do it.",
 )
+ORDER_REDEEMED = declare(
+    "order_redeemed",
+    Kind.CONFLICT,
+    zh="该订单的券码已被核销，不能退款。如有争议请联系商户或客服。",
+    en="A code of this order was used, so it can't be refunded. For a dispute ask the merchant or our service.",
+)
 UNDO_TOO_LATE = declare(
     "undo_too_late",
     Kind.CONFLICT,
@@ -186,6 +192,17 @@ def undo(*, redemption_id: int, shop_id: int, staff_person_id: int, at: datetime
     session().flush()
     code = update(Code).where(Code.id == found.code_id).values(state="issued").returning(Code.order_id)
     _reopen(connection().execute(code).scalar_one())
+
+
+def withdraw(*, order_id: int, pieces: int) -> None:
+    """Void all codes of an order that is refunded. A scan and this never both win: they update the same rows.
+
+    Raises ORDER_REDEEMED when one of them was used.
+    """
+    void = update(Code).where(Code.order_id == order_id, Code.state == "issued").values(state="refunded")
+    done = connection().execute(void.returning(Code.id)).all()
+    if len(done) != pieces:
+        raise ORDER_REDEEMED(redeemed=str(pieces - len(done)))
 
 
 def _accrue(code: Any, payable_account_id: int, at: datetime) -> int:

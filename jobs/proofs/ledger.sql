@@ -32,7 +32,8 @@ where case when guarded then running is distinct from balance_after or place is 
 -- LED-5 light: A guarded account was never below zero; wallets, budgets and what we owe are guarded.
 select a.id as account_id, a.kind, null::bigint as account_seq, a.balance as amount from accounts a
 where (a.guarded and (a.balance is null or a.balance < 0))
-   or (not a.guarded and a.kind in ('wallet', 'hold', 'budget', 'budget_money', 'payable', 'welfare', 'saved'))
+   or (not a.guarded and a.kind in ('wallet', 'hold', 'budget', 'budget_money', 'payable', 'welfare', 'saved', 'order_money',
+                                        'refund_due'))
 union all
 select e.account_id, 'entry', e.account_seq, e.balance_after from entries e where e.balance_after < 0;
 
@@ -93,7 +94,9 @@ union all
 select 'more into lots than awards paid', l.id from lots l
 left join (select lot_id, sum(credits) as paid from awards where state in ('paid', 'reversed') group by lot_id) w
   on w.lot_id = l.id
-where l.amount <> coalesce(w.paid, 0);
+left join (select into_lot_id, sum(amount) as renewed from lot_uses where kind = 'renew' group by into_lot_id) n
+  on n.into_lot_id = l.id
+where l.amount <> coalesce(w.paid, 0) + coalesce(n.renewed, 0);
 
 -- IDM-1 light: One effect per natural key.
 select 'transfer' as what, reason || ' ' || source_ref as key from transfers

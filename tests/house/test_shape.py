@@ -13,7 +13,19 @@ import pytest
 from app import errors, events, later
 from devkit import ROOT
 
-PRODUCT = ("app", "wechat", "jobs", "ops", "miniprogram_api", "ingestion", "public_site", "console", "devkit", "bench")
+PRODUCT = (
+    "app",
+    "wechat",
+    "jobs",
+    "ops",
+    "miniprogram_api",
+    "ingestion",
+    "public_site",
+    "console",
+    "devkit",
+    "bench",
+    "till",
+)
 LONGEST_FILE, LONGEST_FUNCTION = 500, 70
 
 

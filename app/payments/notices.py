@@ -1,0 +1,48 @@
+"""Notices of WeChat Pay: each kept once by its id, with a hash of what was inside and without the payer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.db import run
+
+_KEEP = """
+    insert into payment_notices (mchid, notice_id, event_type, content_hash, number, state, received_at, settled_at)
+    values (%(mchid)s, %(id)s, %(type)s, %(hash)s, %(number)s, 'settled', %(at)s, %(at)s)
+    on conflict (mchid, notice_id) do update set times = payment_notices.times + 1
+    returning id, state, content_hash = %(hash)s as same, times
+"""
+_END = """
+    update payment_notices set state = %(state)s, problem = %(problem)s,
+      settled_at = case when %(state)s = 'refused' then null else coalesce(settled_at, %(at)s) end
+    where id = %(id)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A notice as it stands: ``settled`` before this time, and whether the same id came with other content."""
+
+    id: int
+    settled: bool
+    same: bool
+
+
+def keep(
+    *, mchid: str, notice_id: str, event_type: str, content: Mapping[str, Any], number: str | None, at: datetime
+) -> Kept:
+    """Keep a notice, or count it once more. Its row is locked until the transaction ends: a twin waits."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
+    values = {"mchid": mchid, "id": notice_id, "type": event_type, "hash": digest, "number": number, "at": at}
+    row = run(_KEEP, values)[0]
+    return Kept(row.id, row.times > 1 and row.state != "refused", row.same)
+
+
+def end(kept: Kept, *, state: str, problem: str | None, at: datetime) -> None:
+    """How it ended, where that isn't plainly settled: refused with its problem, or ignored."""
+    run(_END, {"id": kept.id, "state": state, "problem": problem, "at": at})

@@ -1,0 +1,82 @@
+"""The desk: the client of our merchant and what it needs, made once at the start from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app
+
+from app import cache, payments
+from app.config import Settings
+from wechat.api import Api
+from wechat.pay import KeyRing, Merchant, PayClient
+
+NOTICES = "/wechat/pay/notices"
+# Numbers begin with their environment, so that a test and production can never meet at one merchant.
+PREFIXES = {"production": "P", "development": "D", "test": "T"}
+EXTENSION = "till"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Our merchant at WeChat Pay. Its secrets stay inside the client."""
+
+    client: PayClient
+    keys: KeyRing
+    terms: payments.Terms
+    api: Api
+
+    @property
+    def mchid(self) -> str:
+        return self.terms.mchid
+
+
+def make(settings: Settings) -> Desk | None:
+    """The desk of these settings; None where they name no merchant. Raises ValueError for keys that don't fit."""
+    pay = settings.pay
+    if pay is None:
+        return None
+    keys = KeyRing({pay.public_key_id: Path(pay.public_key_file).read_text()})
+    merchant = Merchant(
+        mchid=pay.mchid,
+        serial_no=pay.serial,
+        private_key_pem=Path(pay.private_key_file).read_text(),
+        apiv3_key=pay.apiv3_key,
+        keys=keys,
+        base_url=pay.base,
+        backup_url=pay.backup or None,
+    )
+    terms = payments.Terms(
+        appid=settings.wechat_appid,
+        mchid=pay.mchid,
+        notify_url=f"{pay.notify_base}{NOTICES}",
+        prefix=PREFIXES[settings.environment],
+    )
+    api = Api(
+        appid=settings.wechat_appid,
+        secret=settings.wechat_secret,
+        base=settings.wechat_api_base,
+        store=cache.client(),
+    )
+    return Desk(PayClient(merchant), keys, terms, api)
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Put the desk on the application, or note that there is none."""
+    app.extensions[EXTENSION] = make(settings)
+
+
+def find() -> Desk | None:
+    """This application's desk, if it has one."""
+    found: Any = current_app.extensions.get(EXTENSION)
+    return found if isinstance(found, Desk) else None
+
+
+def get() -> Desk:
+    """This application's desk. Raises CASH_CLOSED where there is none."""
+    desk = find()
+    if desk is None:
+        raise payments.CASH_CLOSED()
+    return desk
