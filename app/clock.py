@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -36,6 +37,7 @@ def business_day(at: datetime) -> date:
     return at.astimezone(SHANGHAI).date()
 
 
+@lru_cache(maxsize=4096)
 def day_start(day: date) -> datetime:
     """The instant at which a Shanghai day begins, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).astimezone(UTC)
@@ -62,6 +64,7 @@ class Period:
 EXAMPLE_DAY = date(2026, 11, 24)
 
 
+@lru_cache(maxsize=4096)
 def period(kind: str, day: date) -> Period:
     """The period of ``kind`` that holds ``day``. Weeks are ISO weeks (ISO 8601: year and week belong together)."""
     if kind == "day":

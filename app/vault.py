@@ -6,7 +6,6 @@ purpose is worthless for another.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from functools import lru_cache
@@ -36,7 +35,7 @@ def key_for(purpose: str) -> bytes:
 
 def keyed_hash(purpose: str, value: str) -> bytes:
     """HMAC-SHA-256 of a value that is looked up but never shown (tokens, codes, account numbers)."""
-    return hmac.new(key_for(purpose), value.encode(), hashlib.sha256).digest()
+    return hmac.digest(key_for(purpose), value.encode(), "sha256")
 
 
 def encrypt(purpose: str, value: str) -> bytes:

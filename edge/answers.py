@@ -58,7 +58,7 @@ LOGIN_REQUIRED = declare(
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer. Times must be ISO text and ids strings already."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_refuse_type)
+    body = _JSON.encode(content)
     return Response(body, status, headers, mimetype="application/json")
 
 
@@ -72,7 +72,7 @@ def public_answer(key: tuple[Hashable, ...], build: Callable[[], Any]) -> Respon
 
 
 def _bytes(content: Any) -> tuple[bytes, str]:
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_refuse_type).encode()
+    body = _JSON.encode(content).encode()
     return body, f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
@@ -154,3 +154,6 @@ def _any_error(error: Exception) -> Response:
 
 def _refuse_type(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} in an answer: say how it reads in JSON")
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_refuse_type)
