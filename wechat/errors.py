@@ -109,6 +109,10 @@ class NotHereLately(UserMustAct):
     """61010: the user was not in the mini-program within two hours. Defer until they come back."""
 
 
+class TooLate(UserMustAct):
+    """45015, 45047: 48 hours, or too many answers, since the user last wrote. Wait until they write again."""
+
+
 class SessionGone(UserMustAct):
     """87007, 87009: the session key is unknown, replaced or too old. A new login."""
 
@@ -164,6 +168,7 @@ KINDS: dict[int, type[WeChatError]] = {
     **_all(Risky, 40226),
     **_all(NotSubscribed, 43101),
     **_all(NotHereLately, 61010),
+    **_all(TooLate, 45015, 45047),
     **_all(SessionGone, 87007, 87009),
     **_all(
         BadRequest, 40002, 40003, 40004, 40037, 40097, 40129, 40165, 40169, 40212, 41030, 43104, 44002, 47001, 47003
