@@ -25,7 +25,7 @@ def list_items(code: str, as_json: bool) -> None:
         query = select(Item).where(Item.program_id == programs.by_code(code).id).order_by(Item.id)
         show(
             (
-                {"id": one.id, "code": one.code, "state": one.state, "credits": one.price_credits,
+                {"id": one.id, "code": one.code, "state": one.state, "credits": one.price_credits, "fen": one.price_fen,
                  "settlement fen": one.settlement_fen, "left": one.available, "sold": one.sold, "name": one.name}
                 for one in session().scalars(query)
             ),
@@ -41,6 +41,8 @@ def list_items(code: str, as_json: bool) -> None:
 @click.option("--name", required=True)
 @click.option("--name-en", default="")
 @click.option("--credits", "price", type=click.IntRange(1, 10_000_000), required=True)
+@click.option("--fen", "price_fen", type=click.IntRange(0, 10**8), default=0, help="cash part, by WeChat Pay")
+@click.option("--kind", type=click.Choice(["voucher", "parcel", "service"]), default="voucher")
 @click.option("--settlement-fen", type=click.IntRange(0, 10**9), required=True)
 @click.option("--stock", type=click.IntRange(1, 10_000_000), required=True)
 @click.option("--per-person", type=click.IntRange(1, 1000))
@@ -53,24 +55,29 @@ def offer(
     name: str,
     name_en: str,
     price: int,
+    price_fen: int,
+    kind: str,
     settlement_fen: int,
     stock: int,
     per_person: int | None,
     valid_days: int,
     handle: str,
 ) -> None:
-    """Put a voucher on sale. Refused when its credits are worth less than the settlement price."""
+    """Put an item on sale. Refused when its credits are worth less than the settlement price, and for a cash part
+    where the platform forbids one."""
     with refused_with_words(), transaction():
         actor(handle)
+        mall.allow_cash(kind=kind, price_fen=price_fen)
         program = programs.by_code(code)
         item = Item(
             program_id=program.id,
             code=item_code,
-            kind="voucher",
+            kind=kind,
             merchant_id=merchant_of(program.id, merchant).id,
             name=name,
             name_en=name_en or name,
             price_credits=price,
+            price_fen=price_fen,
             settlement_fen=settlement_fen,
             total=stock,
             available=stock,

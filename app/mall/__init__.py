@@ -41,14 +41,17 @@ CASH_NOT_ALLOWED = declare(
 CASH_KINDS = ("parcel", "service")
 
 
+def allow_cash(*, kind: str, price_fen: int) -> None:
+    """Refuse a cash part where the platform forbids one. Raises CASH_NOT_ALLOWED; the table has the same rule."""
+    if price_fen and kind not in CASH_KINDS:
+        raise CASH_NOT_ALLOWED(kind=kind)
+
+
 def publish(*, item: Item) -> None:
-    """Put an item on sale. Raises ITEM_UNDERFUNDED when its credits are worth less than its settlement price, and
-    CASH_NOT_ALLOWED for a cash part where the platform forbids one.
+    """Put an item on sale. Raises ITEM_UNDERFUNDED when its credits are worth less than its settlement price.
 
     The cheapest budget of the program decides: credits of any of them may pay.
     """
-    if item.price_fen and item.kind not in CASH_KINDS:
-        raise CASH_NOT_ALLOWED(kind=item.kind)
     cheapest = select(Budget.price_fen).where(Budget.program_id == item.program_id).order_by(Budget.price_fen).limit(1)
     price_fen = connection().execute(cheapest).scalar_one_or_none() or 0
     worth = item.price_credits * price_fen // 1000
@@ -109,6 +112,7 @@ __all__ = [
     "NOT_ON_SALE",
     "SOLD_OUT",
     "Item",
+    "allow_cash",
     "free_reserved",
     "item",
     "program_of",

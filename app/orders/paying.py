@@ -156,6 +156,9 @@ def _pay(order: Order, wallet: funding.Wallet, payment: Payment, at: datetime) -
     item = mall.sell_reserved(item_id=order.item_id, pieces=order.quantity)
     order.state, order.paid_at, order.closing_as = "paid", at, None
     session().flush()
+    other = payments.open_of(order.id)  # a number that was given up and paid all the same leaves another one open
+    if other is not None:
+        payments.begin_closing(other, why="paid by another", at=at)
     issue_codes(order, item, per_piece(order, spent.parts), at)
     shipping.plan(payment=payment, logistics=LOGISTICS[item.kind], title=f"{item.name} ×{order.quantity}", at=at)
     _tell(order, "paid", "您的订单已支付成功，请在“我的订单”中查看。", "Your order is paid. See it in “My orders”.", at)

@@ -111,6 +111,12 @@ select 'deposit', budget_id || ' ' || reference from deposits group by budget_id
 union all
 select 'order', person_id || ' ' || client_ref from orders group by person_id, client_ref having count(*) > 1
 union all
+select 'payment', out_trade_no from payments group by out_trade_no having count(*) > 1
+union all
+select 'refund', out_refund_no from refunds group by out_refund_no having count(*) > 1
+union all
+select 'notice', mchid || ' ' || notice_id from payment_notices group by mchid, notice_id having count(*) > 1
+union all
 select 'gift', person_id || ' ' || client_ref from gifts group by person_id, client_ref having count(*) > 1
 union all
 select 'scan', staff_person_id || ' ' || scan_id from redemptions

@@ -5,42 +5,56 @@ select id as item_id, total, available, reserved, sold from items
 where least(available, reserved, sold) < 0 or total <> available + reserved + sold;
 
 -- STK-2: Stock counters equal the orders.
-select i.id as item_id, i.sold, o.sold as ordered, i.reserved from items i
-left join (select item_id, sum(quantity) as sold from orders where state in ('paid', 'fulfilled') group by item_id) o
-  on o.item_id = i.id
-where i.sold <> coalesce(o.sold, 0) or i.reserved <> 0;
+select i.id as item_id, i.sold, o.sold as ordered, i.reserved, o.reserved as unpaid from items i
+left join (
+  select item_id, sum(quantity) filter (where state in ('paid', 'fulfilled', 'completed')) as sold,
+         sum(quantity) filter (where state in ('placed', 'paying')) as reserved
+  from orders group by item_id
+) o on o.item_id = i.id
+where i.sold <> coalesce(o.sold, 0) or i.reserved <> coalesce(o.reserved, 0);
 
 -- STK-3 light: Nobody holds more pieces of an item than one person may, and the count equals the orders.
 select coalesce(p.item_id, o.item_id) as item_id, coalesce(p.person_id, o.person_id) as person_id, p.pieces, o.ordered,
        p.most
 from item_purchases p
 full join (select item_id, person_id, sum(quantity) as ordered from orders
-           where state in ('paid', 'fulfilled') group by item_id, person_id) o
+           where state in ('placed', 'paying', 'paid', 'fulfilled', 'completed') group by item_id, person_id) o
   on o.item_id = p.item_id and o.person_id = p.person_id
 where coalesce(p.pieces, 0) <> coalesce(o.ordered, 0) or p.pieces > p.most;
 
--- STK-5: A paid order took exactly its credits from its person's wallet, and nothing of it was given back.
+-- STK-4 light: While a worker is up, no unpaid order keeps its pieces long after its time, unless WeChat must close it.
+select o.id as order_id, o.state, o.pay_until from orders o
+where o.state in ('placed', 'paying') and o.pay_until < clock_timestamp() - interval '10 minutes'
+  and not exists (select from payments p where p.subject_ref = o.id and p.state = 'closing')
+  and exists (select from procrastinate_workers w where w.last_heartbeat > clock_timestamp() - interval '15 seconds');
+
+-- STK-5: An order took exactly its credits from its person's wallet; they came back if it ended unpaid or was refunded,
+-- and only then.
 select o.id as order_id, o.state, o.credits, e.amount
 from orders o join wallets w on w.id = o.wallet_id
 left join transfers t on t.id = o.transfer_id
 left join entries e on e.transfer_id = t.id and e.account_id = w.credits_account_id
 left join transfers r on r.reverses = t.id
 where w.person_id <> o.person_id or w.program_id <> o.program_id or e.amount is distinct from -o.credits
-   or (o.state in ('paid', 'fulfilled')) <> (r.id is null);
+   or (o.state in ('placed', 'paying', 'paid', 'fulfilled', 'completed')) <> (r.id is null);
 
--- STK-6: An order has one code per piece, and the codes' credits and lots are those that the order spent.
+-- STK-6: An order that was paid has one code per piece, an unpaid one none, and the codes' credits and lots are those
+-- that the order spent.
 with codes_of as (
   select c.order_id, count(distinct c.id) as codes, sum(f.credits) as credits
   from codes c left join code_fundings f on f.code_id = c.id group by c.order_id
 ), spent as (
   select o.id as order_id, u.lot_id, sum(u.amount) as credits from orders o
-  join lot_uses u on u.transfer_id = o.transfer_id group by o.id, u.lot_id
+  join lot_uses u on u.transfer_id = o.transfer_id
+  where o.state not in ('placed', 'paying', 'timed_out', 'cancelled') group by o.id, u.lot_id
 ), behind as (
   select c.order_id, f.lot_id, sum(f.credits) as credits from codes c join code_fundings f on f.code_id = c.id
   group by c.order_id, f.lot_id
 )
 select o.id as order_id, 'codes' as what, o.quantity as expected, c.codes as found from orders o
-left join codes_of c on c.order_id = o.id where c.codes is distinct from o.quantity or c.credits is distinct from o.credits
+left join codes_of c on c.order_id = o.id
+where case when o.state in ('placed', 'paying', 'timed_out', 'cancelled') then c.codes is not null
+           else c.codes is distinct from o.quantity or c.credits is distinct from o.credits end
 union all
 select coalesce(s.order_id, b.order_id), 'lots', s.credits, b.credits from spent s
 full join behind b on b.order_id = s.order_id and b.lot_id = s.lot_id where s.credits is distinct from b.credits;
@@ -53,7 +67,7 @@ group by c.id having count(r.id) > 1 or (c.state = 'redeemed') <> (count(r.id) =
 -- COD-2 light: No refunded or cancelled order has a live redemption; a fulfilled one has no open code.
 select o.id as order_id, o.state, c.id as code_id from orders o join codes c on c.order_id = o.id
 left join redemptions r on r.code_id = c.id and r.undone_at is null
-where (o.state in ('refunded', 'cancelled') and (r.id is not null or c.state = 'issued'));
+where (o.state in ('refunding', 'refunded', 'cancelled', 'timed_out') and (r.id is not null or c.state = 'issued'));
 
 -- COD-3: Redeemed in a shop of the code's merchant, inside its validity, by staff active there then, never by its owner.
 select r.id as redemption_id, r.code_id from redemptions r join codes c on c.id = r.code_id

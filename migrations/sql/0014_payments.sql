@@ -19,6 +19,7 @@ alter table orders drop constraint ck_orders_state,
   add constraint ck_orders_credits_only check (cash_fen > 0 or state in ('paid','fulfilled','completed','refunded')),
   add constraint ck_orders_closing check
     (closing_as is null or (closing_as in ('timed_out','cancelled') and state in ('placed','paying',closing_as)));
+update orders set paid_at = placed_at;
 create index ix_orders_unpaid on orders (pay_until) where state in ('placed','paying');
 
 -- Credits that come back after the end of their lot go on into a lot with an end of its own.
