@@ -22,7 +22,7 @@ class Agenda:
 
     def __init__(self, clock: Clock, *, threads: int = 8) -> None:
         self.clock = clock
-        self._heap: list[tuple[float, int, Action]] = []
+        self._heap: list[tuple[float, int, bool, Action]] = []
         self._order = itertools.count()
         self._running = 0
         self._ended = False
@@ -40,15 +40,17 @@ class Agenda:
             self.clock.changed.notify_all()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def at(self, due: float, action: Action) -> None:
-        """Do it at this business time, or at once when that is past."""
+    def at(self, due: float, action: Action, *, aside: bool = False) -> None:
+        """Do it at this business time, or at once when that is past. ``aside``: not what ``step`` leaps to (days
+        away, and of no interest to most)."""
         with self.clock.changed:
-            heapq.heappush(self._heap, (due, next(self._order), action))
+            heapq.heappush(self._heap, (due, next(self._order), aside, action))
             self.clock.changed.notify_all()
 
     def next_due(self) -> float | None:
+        """When the next thing comes that isn't aside."""
         with self.clock.changed:
-            return self._heap[0][0] if self._heap else None
+            return min((due for due, _, aside, _ in self._heap if not aside), default=None)
 
     def step(self) -> float | None:
         """Leap to the next thing on the agenda and wait until it is done. None when there is nothing."""
@@ -77,7 +79,7 @@ class Agenda:
                     self.clock.changed.wait(self._patience())
                 if self._ended:
                     return
-                due, _, action = heapq.heappop(self._heap)
+                due, _, _, action = heapq.heappop(self._heap)
                 self._running += 1
             try:
                 self._pool.submit(self._do, due, action)

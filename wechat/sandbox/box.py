@@ -23,6 +23,7 @@ from wechat.sandbox.agenda import Agenda
 from wechat.sandbox.clock import Clock
 from wechat.sandbox.identity import ForApplication, Identity, NotLocal, check_local
 from wechat.sandbox.journal import Journal
+from wechat.sandbox.mini.service import Mini
 from wechat.sandbox.pay import desk, refunding, shapes
 from wechat.sandbox.pay.bills import Bills
 from wechat.sandbox.pay.book import Book, Order, Refund
@@ -65,6 +66,7 @@ class Sandbox:
         self.bills = Bills(self.book)
         self.notices = Notices(self, seed)
         self.switches = Switches()
+        self.mini = Mini(self)
         self._nonces: set[str] = set()
         self._nonce_order: deque[str] = deque()
         self.api = Server(api_port, self.state, self)

@@ -69,9 +69,9 @@ def answer(state: State, box: Sandbox | None, request: Request) -> Answer:
 
 
 def _more(method: str, what: str) -> Callable[[Call], dict[str, Any]]:
-    from wechat.sandbox import control_pay
+    from wechat.sandbox import control_mini, control_pay
 
-    found = control_pay.CONTROL.get((method, what))
+    found = control_pay.CONTROL.get((method, what)) or control_mini.CONTROL.get((method, what))
     if found is None:
         raise Refused(f"no control call {method} {what}", 404)
     return found
@@ -116,6 +116,7 @@ def _post_faults(call: Call) -> dict[str, Any]:
         int(skip),
         float(call.number("probability", 1, most=1)),
         call.text("host", ""),
+        int(call.number("errcode", -1, least=-1)),
     )
     try:
         call.state.faults.append(fault)

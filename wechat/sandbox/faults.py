@@ -10,7 +10,22 @@ from fnmatch import fnmatchcase
 
 from wechat.sandbox.wire import Answer
 
-BEFORE = ("reset", "html", "http500", "http502", "http503", "rate", "busy", "system_error", "quota", "no_openid")
+BEFORE = (
+    "reset",
+    "html",
+    "http500",
+    "http502",
+    "http503",
+    "rate",
+    "busy",
+    "system_error",
+    "quota",
+    "no_openid",
+    "errcode",
+    "bad_token",
+    "expired_token",
+    "token_revoked",
+)
 AFTER = ("lost_answer", "delay_after", "truncated", "empty", "system_error_after")
 SIGNING = ("wrong_signature", "no_signature", "stale_answer", "unknown_serial")
 FAULT_KINDS = ("delay", *BEFORE, *AFTER, *SIGNING)
@@ -20,7 +35,8 @@ HTML = b"<html><body>502 Bad Gateway</body></html>"
 @dataclass(slots=True)
 class Fault:
     """A planted fault for the next ``times`` calls of a path (a pattern with ``*``), after ``skip`` calls that pass,
-    each with ``probability``. ``host``: only on that one ("api", "pay", "backup"). ``seconds`` is for the delays."""
+    each with ``probability``. ``host``: only on that one ("api", "pay", "backup"). ``seconds`` is for the delays,
+    ``errcode`` for the kind of that name (the mini-program's side)."""
 
     path: str
     kind: str
@@ -29,6 +45,7 @@ class Fault:
     skip: int = 0
     probability: float = 1.0
     host: str = ""
+    errcode: int = -1
 
 
 @dataclass

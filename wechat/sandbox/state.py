@@ -63,6 +63,8 @@ class State:
         self.faults = Faults(seed)
         self.journal = Journal()
         self.lock = threading.RLock()
+        self.keep_session_key = self.with_unionid = False
+        self.phone_charges = 0
         self._skew = 0.0
         for name, about, risky in FIRST_USERS:
             self.add_user(name, about=about, risky=risky)
@@ -86,7 +88,7 @@ class State:
         with self.lock:
             if name not in self.users:
                 number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 10**8
-                user = User(name, self._openid(name), about, risky, phone=f"199{number:08d}")
+                user = User(name, self._openid(name), about, risky, self._openid(name + "/union"), f"199{number:08d}")
                 self.users[name] = self.by_openid[user.openid] = user
             return self.users[name]
 
@@ -98,6 +100,8 @@ class State:
                 return None
             if len(self.codes) > 100_000:
                 self.codes = {key: code for key, code in self.codes.items() if code.until > self.now()}
+            user.visited = self.now()  # whoever gets a code is in the mini-program
+            self.phone_charges += purpose == "phone"
             code = "0" + secrets.token_urlsafe(24)[:31]
             self.codes[code] = Code(user, self.now() + CODE_SECONDS, purpose)
             return code

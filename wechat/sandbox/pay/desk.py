@@ -126,6 +126,7 @@ def _pay(box: Sandbox, order: Order, at: float, coupon_fen: int) -> None:
     box.book.succeed(order, at, coupon_fen)
     resource = shapes.transaction(box.book, order)
     box.notices.announce("TRANSACTION.SUCCESS", order.number, order.number, resource, order.notify_url, at)
+    box.mini.paid(order, at)
 
 
 def _found(box: Sandbox, number: str) -> Order:

@@ -6,29 +6,12 @@ import base64
 import secrets
 from typing import Any
 
-from wechat.sandbox.state import State
+from wechat.sandbox.mini.calls import refusal
+from wechat.sandbox.state import State, User
 
 PATH = "/sns/jscode2session"
+SESSION_SECONDS = 3 * 86400
 KNOWN = ("appid", "secret", "js_code", "grant_type")
-TEXTS = {
-    -1: "system error",
-    40013: "invalid appid",
-    40029: "invalid code",
-    40125: "invalid appsecret",
-    40163: "code been used",
-    40226: "code blocked",
-    41002: "appid missing",
-    41004: "appsecret missing",
-    41008: "missing code",
-    45011: "api minute-quota reach limit, must slower, retry next minute",
-    40002: "invalid grant_type",
-}
-
-
-def refusal(errcode: int) -> dict[str, Any]:
-    """WeChat's error form."""
-    rid = f"{secrets.token_hex(4)}-{secrets.token_hex(4)}-{secrets.token_hex(4)}"
-    return {"errcode": errcode, "errmsg": f"{TEXTS.get(errcode, 'error')}, rid: {rid}"}
 
 
 def answer(state: State, query: dict[str, list[str]]) -> dict[str, Any]:
@@ -55,8 +38,17 @@ def _judge(state: State, query: dict[str, list[str]]) -> tuple[int, dict[str, An
     errcode, user = state.spend(code)
     if user is None:
         return errcode, refusal(errcode)
-    session_key = base64.b64encode(secrets.token_bytes(16)).decode()
-    return 0, {"session_key": session_key, "openid": user.openid}
+    return 0, _session(state, user)
+
+
+def _session(state: State, user: User) -> dict[str, Any]:
+    """A new session key, or the standing one where that is switched so; a unionid where an open account is bound."""
+    now = state.now()
+    if not (state.keep_session_key and user.session_key and now < user.session_until):
+        user.session_key = base64.b64encode(secrets.token_bytes(16)).decode()
+        user.session_until = now + SESSION_SECONDS
+    body = {"session_key": user.session_key, "openid": user.openid}
+    return {**body, "unionid": user.unionid} if state.with_unionid else body
 
 
 def _violation(query: dict[str, list[str]]) -> str:

@@ -1,0 +1,1 @@
+"""The double of ``api.weixin.qq.com``: the mini-program's server interfaces, refusals included."""
