@@ -9,6 +9,7 @@ from app.funding.awards import (
     finish,
     lock_wallets,
     prepare,
+    wallets_from,
     wallets_of,
 )
 from app.funding.expiry import expire_lots, remind
@@ -48,5 +49,6 @@ __all__ = [
     "spend",
     "sponsor",
     "unsettle",
+    "wallets_from",
     "wallets_of",
 ]

@@ -165,6 +165,11 @@ def lock_wallets(pairs: Iterable[tuple[int, int]], *, at: datetime) -> dict[tupl
     return found
 
 
+def wallets_from(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[int, int], Wallet]:
+    """Wallets from rows that somebody else has read (and locked)."""
+    return {(row["person_id"], row["program_id"]): Wallet(**row) for row in rows}
+
+
 def with_boosts(requests: Sequence[AwardRequest]) -> list[AwardRequest]:
     """The requests, and for each boost in force at the act a bonus of its own with the rule's name (domain.md 6)."""
     records = [request for request in requests if request.record_id is not None]

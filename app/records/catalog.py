@@ -31,14 +31,14 @@ class Membership:
 class Catalog:
     """Everything a batch needs to know, read with a fixed number of statements.
 
-    ``people`` are the rows of PEOPLE for the acts' persons, where the caller has them already.
+    ``belongings`` are the acts' persons' memberships and consents, as the first look saw them.
     """
 
-    def __init__(self, acts: Sequence[Act], at: datetime, people: Iterable[Mapping[str, Any]] | None = None) -> None:
+    def __init__(self, acts: Sequence[Act], at: datetime, belongings: Iterable[Mapping[str, Any]]) -> None:
         self.at = at
         self.memberships: dict[int, list[Membership]] = defaultdict(list)
         self._consents: dict[tuple[int, str], set[int | None]] = defaultdict(set)
-        self._sort(people if people is not None else _look_up({act.person_id for act in acts}))
+        self._sort(belongings)
         wanted = {act.program_id for act in acts} | {
             row.program_id for rows in self.memberships.values() for row in rows
         }
@@ -63,31 +63,13 @@ class Catalog:
         found = self._consents.get((person_id, purpose), set())
         return None in found or program_id in found
 
-    def _sort(self, people: Iterable[Mapping[str, Any]]) -> None:
+    def _sort(self, belongings: Iterable[Mapping[str, Any]]) -> None:
         """Who belongs where, and who agrees to what."""
-        for row in people:
+        for row in belongings:
             if row["purpose"] is None:
                 self.memberships[row["person_id"]].append(Membership(row["program_id"], row["org_unit_id"]))
             else:
                 self._consents[row["person_id"], row["purpose"]].add(row["program_id"])
-
-
-# Consents by shared locks: one that is withdrawn at the same moment waits for us, or we see it gone (MET-8).
-PEOPLE = """
-    with agreed as (
-      select person_id, purpose, program_id from consents
-      where person_id = any (%(people)s::bigint[]) and withdrawn_at is null for share
-    )
-    select person_id, program_id, org_unit_id, rank, id, null as purpose from memberships
-    where person_id = any (%(people)s::bigint[]) and state = 'active'
-    union all
-    select person_id, program_id, null, null, null, purpose from agreed
-    order by person_id, rank, id
-"""
-
-
-def _look_up(people: set[int]) -> list[Mapping[str, Any]]:
-    return [row._asdict() for row in run(PEOPLE, {"people": list(people)})]
 
 
 def _offer(program_id: int) -> tuple[Any, list[Any]]:

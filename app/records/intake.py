@@ -19,7 +19,7 @@ from app.db import connection, run
 from app.errors import Kind, declare
 from app.records import claims, counting, mirrors, reversal, risk
 from app.records.acts import Act, Taken, Work
-from app.records.catalog import PEOPLE, Catalog, Vehicles, vehicle_of
+from app.records.catalog import Catalog, Vehicles, vehicle_of
 from app.records.checks import refusal_of
 from app.records.reasons import Reason
 from app.records.writing import write
@@ -47,15 +47,15 @@ def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:
     their reason.
     """
     answers: list[Taken | None] = [None] * len(acts)
-    looked = _look(acts)
+    looked = look(acts)
     works = _new_works(acts, looked.known, answers, at)
     if works:
-        catalog = Catalog([work.act for work in works], at, looked.people)
+        catalog = Catalog([work.act for work in works], at, looked.belongings)
         vehicles = _vehicles(works)
         works = _judged(works, catalog, vehicles, answers)
         risk.assess_together(works, at)
         mirrors.choose_payers(works, catalog)
-        wallets = _lock(works, at)
+        wallets = _with_new(looked.wallets, works, at)
         counting.calculate(works)
         claims.settle(works)
         for work, record_id in zip(works, looked.ids, strict=False):
@@ -97,49 +97,32 @@ def _new_works(acts: Sequence[Act], known: Known, answers: list[Taken | None], a
     return works
 
 
-# A source belongs to one program, so (source, reference) finds an act in whatever program pays it; the showing in the
-# program that it was sent to comes first.
-_KNOWN = """
-    select distinct on (x.p, x.s, x.f) x.p as program_id, x.s as source_id, x.f as reference,
-           r.id, encode(r.facts_hash, 'hex') as facts_hash, r.received_at, r.state,
-           r.reason_code, r.reason_zh, r.reason_en, coalesce(d.counted_mg, 0) as mg,
-           (select coalesce(sum(w.credits), 0) from awards w where w.record_id = r.id) as credits,
-           (select min(w.state) from awards w where w.record_id = r.id and w.reason = 'record') as award_state
-    from unnest(%(p)s::bigint[], %(s)s::bigint[], %(f)s::text[]) as x (p, s, f)
-    join records r on r.source_id = x.s and r.reference = x.f
-    left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
-    order by x.p, x.s, x.f, (r.program_id = x.p) desc
-"""
-
-
-_LOOK = f"""
-    select (select coalesce(jsonb_agg(k), '[]') from ({_KNOWN}) k) as known,
-           (select coalesce(jsonb_agg(p), '[]') from ({PEOPLE}) p) as people,
-           array(select nextval('records_id_seq') from generate_series(1, %(acts)s)) as ids
-"""  # noqa: S608 - constants
+_LOOK = "select * from records_look(%(p)s::bigint[], %(s)s::bigint[], %(f)s::text[], %(people)s::bigint[])"
 Known = dict[tuple[int, int, str], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """The first look at a batch: the acts that are known by key, the persons' standing, ids for new records."""
+class Looked:
+    """The first look at a batch: the persons' wallets, locked; the acts that are known by key; the persons' memberships
+    and consents; ids for new records."""
 
+    wallets: funding.Wallets
     known: Known
-    people: list[dict[str, Any]]
+    belongings: list[dict[str, Any]]
     ids: list[int]
 
 
-def _look(acts: Sequence[Act]) -> _Looked:
+def look(acts: Sequence[Act]) -> Looked:
+    """Lock everybody concerned and see what is known, in one statement."""
     values = {
         "p": [act.program_id for act in acts],
         "s": [act.source_id for act in acts],
         "f": [act.reference for act in acts],
         "people": list({act.person_id for act in acts}),
-        "acts": len(acts),
     }
     found = run(_LOOK, values)[0]
     known = {(row["program_id"], row["source_id"], row["reference"]): row for row in found.known}
-    return _Looked(known, found.people, found.ids)
+    return Looked(funding.wallets_from(found.wallets), known, found.belongings, found.ids)
 
 
 def _repeat(stored: dict[str, Any], act: Act, facts_hash: bytes, at: datetime) -> Taken:
@@ -178,8 +161,14 @@ def _judged(works: Sequence[Work], catalog: Catalog, vehicles: Vehicles, answers
 
 
 def _lock(works: Sequence[Work], at: datetime) -> funding.Wallets:
-    """The wallets of everybody concerned, so that two acts of one person are judged one after the other."""
     return funding.lock_wallets([(work.act.person_id, work.program.id) for work in works], at=at)
+
+
+def _with_new(wallets: funding.Wallets, works: Sequence[Work], at: datetime) -> funding.Wallets:
+    """The locked wallets of everybody concerned, made where this is somebody's first act in a program."""
+    pairs = {(work.act.person_id, work.program.id) for work in works}
+    missing = pairs - wallets.keys()
+    return {**wallets, **funding.lock_wallets(missing, at=at)} if missing else wallets
 
 
 def _overtake(works: Sequence[Work], at: datetime) -> bool:
@@ -195,7 +184,7 @@ def _answer_repeats(answers: list[Taken | None], acts: Sequence[Act]) -> None:
     again = [number for number, answer in enumerate(answers) if answer is not None and answer.outcome == "again"]
     if not again:
         return
-    known = _look([acts[number] for number in again]).known
+    known = look([acts[number] for number in again]).known
     for number in again:
         stored = known.get(acts[number].key)
         if stored is None:

@@ -13,7 +13,7 @@ from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.records import claims, counting, mirrors, reversal
 from app.records.acts import Act, Taken, Work
 from app.records.catalog import Catalog
-from app.records.intake import take
+from app.records.intake import look, take
 from app.records.models import Record, Reduction
 from app.records.reasons import REVIEW_CODES, reason
 from app.records.writing import write
@@ -126,7 +126,7 @@ def _act_of(record: Any) -> Act:
 def _work_of(record: Any, at: datetime) -> Work:
     """A stored record as work again, with today's memberships and the version of its own day."""
     act = _act_of(record)
-    catalog = Catalog([act], at)
+    catalog = Catalog([act], at, look([act]).belongings)
     work = Work(act, 0, bytes(record.facts_hash))
     work.program = catalog.programs[record.program_id]
     work.scenario = next(row for row in catalog.scenarios.values() if row.id == record.scenario_id)

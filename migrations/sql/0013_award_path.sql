@@ -275,3 +275,42 @@ begin
   perform outbox_add(batch->'facts');
   return query select r.* from unnest(results) r;
 end $$;
+
+-- The first look at a batch of acts, under the locks that it needs: the wallets of everybody concerned, rows locked by id,
+-- so that two acts of one person are judged one after the other; which acts are known; who belongs where and agrees to
+-- what; ids for new records. Consents by shared locks: one that is withdrawn at the same moment waits for us, or we see
+-- it gone (MET-8). A source belongs to one program, so (source, reference) finds an act in whatever program pays it; the
+-- showing in the program that it was sent to comes first.
+create function records_look(programs bigint[], sources bigint[], refs text[], people bigint[])
+returns table (wallets jsonb, known jsonb, belongings jsonb, ids bigint[])
+language plpgsql as $$
+begin
+  select coalesce(jsonb_agg(w), '[]') into wallets
+  from (select * from wallets w where w.person_id = any (people) order by w.id for update) w;
+
+  select coalesce(jsonb_agg(k), '[]') into known from (
+    select distinct on (x.p, x.s, x.f) x.p as program_id, x.s as source_id, x.f as reference, r.id,
+           encode(r.facts_hash, 'hex') as facts_hash, r.received_at, r.state, r.reason_code, r.reason_zh, r.reason_en,
+           coalesce(d.counted_mg, 0) as mg,
+           (select coalesce(sum(w.credits), 0) from awards w where w.record_id = r.id) as credits,
+           (select min(w.state) from awards w where w.record_id = r.id and w.reason = 'record') as award_state
+    from unnest(programs, sources, refs) as x (p, s, f)
+    join records r on r.source_id = x.s and r.reference = x.f
+    left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
+    order by x.p, x.s, x.f, (r.program_id = x.p) desc
+  ) k;
+
+  with agreed as (
+    select c.person_id, c.purpose, c.program_id from consents c
+    where c.person_id = any (people) and c.withdrawn_at is null for share
+  )
+  select coalesce(jsonb_agg(b order by b.person_id, b.rank, b.id), '[]') into belongings from (
+    select m.person_id, m.program_id, m.org_unit_id, m.rank, m.id, null as purpose from memberships m
+    where m.person_id = any (people) and m.state = 'active'
+    union all
+    select a.person_id, a.program_id, null, null, null, a.purpose from agreed a
+  ) b;
+
+  ids := array(select nextval('records_id_seq') from unnest(refs));
+  return next;
+end $$;
