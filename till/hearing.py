@@ -83,6 +83,8 @@ def _settle(desk: Desk, notice: Notice) -> Heard:
         notices.end(kept, state=IGNORED, problem=None, at=at)
         return Heard(200, IGNORED)
     if taken.outcome != REFUSED:
+        if kept.refused:
+            notices.end(kept, state=SETTLED, problem=None, at=at)
         return Heard(200, SETTLED, taken.outcome)
     # An order that we don't know is refused as well: it comes again, which gives time for a restore.
     notices.end(kept, state=REFUSED, problem=taken.problem, at=at)

@@ -70,6 +70,7 @@ _TAKEN = "p.state in ('paid', 'late')"
 TRADE_RULES = (
     _payments("missing_here", "''", "b.fen::text", "p.id is null"),
     _payments("notice_missed", "p.state", "b.status", "p.id is not null and p.state not in ('paid', 'late')"),
+    _payments("state", "p.state", "b.status", "p.id is not null and b.status <> 'SUCCESS'"),
     _payments("amount", "p.total_fen::text", "b.fen::text", "p.total_fen <> b.fen"),
     _payments("currency", "'CNY'", "b.currency", "p.id is not null and b.currency <> 'CNY'"),
     _payments("merchant", "p.mchid", "b.mchid", "p.mchid <> b.mchid"),
@@ -141,6 +142,11 @@ FUND_RULES = (
     _funds(
         "funds_refund", _BY_REFUND, "coalesce(r.fen::text, '')",
         "b.what = 'refund' and r.fen is distinct from -b.fen",
+        "r.program_id, r.payment_id, r.id as refund_id",
+    ),
+    _funds(
+        "funds_return", _BY_REFUND, "coalesce(r.state || ' ' || r.fen, '')",
+        "b.what = 'refund_return' and (r.fen is distinct from b.fen or r.state <> 'closed')",
         "r.program_id, r.payment_id, r.id as refund_id",
     ),
     _funds("funds_other", "", "''", "b.what = 'other'", _NOBODY),

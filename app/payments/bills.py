@@ -21,7 +21,14 @@ from app.payments.facts import FundFact, TradeFact
 from app.payments.opening import payer_hash
 
 REFUND, PAYMENT = "refund", "payment"
-FEE_BUSINESS = ("扣除交易手续费", "退还交易手续费", "手续费")
+# What a movement of the merchant's account is, in WeChat's words; any other is for a person to explain.
+BUSINESS = {
+    "交易": PAYMENT,
+    "退款": REFUND,
+    "退款撤回": "refund_return",
+    "扣除交易手续费": "fee",
+    "退还交易手续费": "fee",
+}
 
 _TABLE = """
     create temporary table bill_lines (
@@ -169,7 +176,7 @@ def _trade_rows(lines: Iterable[TradeFact], report: Report) -> Iterable[tuple[An
     for line in lines:
         report.lines += 1
         report.fee_millifen += line.fee_millifen
-        refund = line.trade_state != "SUCCESS"
+        refund = line.trade_state == "REFUND"
         if refund:
             report.expense_fen += line.asked_refund_fen
         else:
@@ -201,9 +208,7 @@ def _fund_rows(lines: Iterable[FundFact], report: Report, chain: _Chain) -> Iter
             report.income_fen += line.amount_fen
         else:
             report.expense_fen += line.amount_fen
-        what = {"交易": PAYMENT, "退款": REFUND}.get(line.business, "other")
-        if line.business in FEE_BUSINESS:
-            what = "fee"
+        what = BUSINESS.get(line.business, "other")
         signed = line.amount_fen if income else -line.amount_fen
         yield (
             *(report.lines, what, line.flow_id, line.business, line.transaction_id, line.transaction_id, signed),

@@ -14,23 +14,29 @@ from app.db import run
 _KEEP = """
     insert into payment_notices (mchid, notice_id, event_type, content_hash, number, state, received_at, settled_at)
     values (%(mchid)s, %(id)s, %(type)s, %(hash)s, %(number)s, 'settled', %(at)s, %(at)s)
-    on conflict (mchid, notice_id) do update set times = payment_notices.times + 1
+    on conflict (mchid, notice_id) do update set times = payment_notices.times + 1,
+      content_hash = case when payment_notices.state = 'refused' then excluded.content_hash
+                          else payment_notices.content_hash end
     returning id, state, content_hash = %(hash)s as same, times
 """
 _END = """
     update payment_notices set state = %(state)s, problem = %(problem)s,
-      settled_at = case when %(state)s = 'refused' then null else coalesce(settled_at, %(at)s) end
+      settled_at = case when %(state)s = 'refused' then null else %(at)s end
     where id = %(id)s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A notice as it stands: ``settled`` before this time, and whether the same id came with other content."""
+    """A notice as it stands: ``settled`` before this time; not ``same`` when the id was settled with other content.
+
+    One that was refused is judged anew each time: its repeats give us time to mend what was wrong with us.
+    """
 
     id: int
     settled: bool
     same: bool
+    refused: bool = False
 
 
 def keep(
@@ -40,7 +46,8 @@ def keep(
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
     values = {"mchid": mchid, "id": notice_id, "type": event_type, "hash": digest, "number": number, "at": at}
     row = run(_KEEP, values)[0]
-    return Kept(row.id, row.times > 1 and row.state != "refused", row.same)
+    refused = row.state == "refused"
+    return Kept(row.id, row.times > 1 and not refused, row.same, refused)
 
 
 def end(kept: Kept, *, state: str, problem: str | None, at: datetime) -> None:

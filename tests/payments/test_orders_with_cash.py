@@ -406,6 +406,10 @@ def test_a_notice_is_kept_once_and_never_with_its_payer(town: World, order: orde
     assert [(one.settled, one.same) for one in (first, again, other)] == [(False, True), (True, True), (True, False)]
     kept = session().query(PaymentNotice).one()
     assert kept.times == 3
+    with transaction():
+        payments.notices.end(first, state="refused", problem="unknown", at=AT)
+        mended = payments.notices.keep(content={"a": 2}, at=AT, **notice)
+    assert (mended.settled, mended.same, mended.refused) == (False, True, True), "judged anew, whatever it says now"
     assert "o-canary" not in str(vars(kept))
 
 
