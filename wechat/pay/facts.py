@@ -68,7 +68,7 @@ def transaction_of(said: Mapping[str, Any]) -> Transaction:
         payer_total_fen=_fen(amount, "payer_total", default=total),
         currency=_text(amount, "currency", needed=False) or "CNY",
         openid=_text(_object(said, "payer", needed=False), "openid", needed=False),
-        success_time=_time(said, "success_time", needed=state in PAID_STATES),
+        success_time=_time(said, "success_time"),
         attach=_text(said, "attach", needed=False),
     )
 
@@ -87,7 +87,7 @@ def refund_of(said: Mapping[str, Any], *, mchid: str = "", state: str = "status"
         refund_fen=refund,
         total_fen=_fen(amount, "total"),
         payer_refund_fen=_fen(amount, "payer_refund", default=refund),
-        success_time=_time(said, "success_time", needed=False),
+        success_time=_time(said, "success_time"),
         mchid=_text(said, "mchid", needed=False) or mchid,
     )
 
@@ -134,8 +134,8 @@ def _fen(amount: Mapping[str, Any], name: str, *, default: int | None = None) ->
     return value
 
 
-def _time(said: Mapping[str, Any], name: str, *, needed: bool) -> datetime | None:
-    text = _text(said, name, needed=needed)
+def _time(said: Mapping[str, Any], name: str) -> datetime | None:
+    text = _text(said, name, needed=False)
     if not text:
         return None
     try:
