@@ -6,13 +6,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from app import approvals, funding, leaderboards, ledger, orders, programs, records, redemptions, scenarios, welfare
+from app import (
+    approvals,
+    funding,
+    leaderboards,
+    ledger,
+    orders,
+    payments,
+    programs,
+    records,
+    redemptions,
+    scenarios,
+    welfare,
+)
 from app.clock import business_day
 from app.db import session, transaction
 from app.funding.models import Budget
 from app.records import reviews
 from jobs.relay import relay_once
-from tests import given, world
+from tests import cash, given, world
 from tests.world import AT, World
 
 HOUR = timedelta(hours=1)
@@ -53,6 +65,7 @@ def busy(*, people: int = 6) -> Books:
             at=AT,
         )
     _held(here)
+    _paid_in_cash(here)
     _reverse_spent(here)
     with transaction():
         reviews.reverse(record_id=counted[1].record_id or 0, code="error", words="", by="operator:ops", at=AT + HOUR)
@@ -98,6 +111,27 @@ def _held(here: World) -> None:
         spent = ledger.account(program_id=here.program_id, asset="credits", kind="spent")
         funding.release(wallet=wallet, transfer_id=holds[1].transfer_id, at=AT)
         funding.settle(wallet=wallet, transfer_id=holds[2].transfer_id, to_account_id=spent, at=AT)
+
+
+def _paid_in_cash(here: World) -> None:
+    """One order is paid and a part of it given back, one refunded, one paid too late, one waits for its money."""
+    with transaction():
+        kit = cash.item(here)
+        kept, returned, late, _ = (cash.place(here, here.people[n], kit) for n in (0, 1, 0, 0))
+        paid = cash.pay(kept)
+        cash.pay(returned)
+        part = orders.refund_part(order_id=kept.id, fen=90, reason="x", asked_by="operator:lin", at=AT)
+        whole = orders.refund(order_id=returned.id, reason="x", asked_by="operator:lin", at=AT)
+        for refund in (part, whole):
+            orders.take_refund(cash.back(refund), at=AT)
+        payment = cash.begin(late)
+        orders.begin_end(order_id=late.id, become="timed_out", at=AT + HOUR)
+        orders.end_unpaid(payment_id=payment.id, state="closed", why="closed", at=AT + HOUR)
+        orders.take_transaction(cash.success(payment), why="notice", at=AT + HOUR)
+        payments.notices.keep(
+            mchid=cash.MCHID, notice_id="n-1", event_type="TRANSACTION.SUCCESS", content={}, number=paid.out_trade_no,
+            at=AT,
+        )  # fmt: skip
 
 
 def _reverse_spent(here: World) -> None:

@@ -134,6 +134,7 @@ PLANTS = (
         "update item_purchases set most = 1, pieces = 2",
         (constraint("item_purchases", "ck_item_purchases_within_limit"),),
     ),
+    Plant("STK-4", "insert into procrastinate_workers default values"),
     Plant("STK-5", "update orders set credits = credits + 1"),
     Plant("STK-6", "update orders set quantity = quantity + 1"),
     Plant(
@@ -143,7 +144,7 @@ PLANTS = (
         " owed_fen, transfer_id, redeemed_at from redemptions where undone_at is null",
         ("drop index uq_redemptions_live",),
     ),
-    Plant("COD-2", "update orders set state = 'refunded'"),
+    Plant("COD-2", "update orders set state = 'refunded' where cash_fen = 0"),
     Plant("COD-3", "update codes set person_id = (select min(staff_person_id) from redemptions)"),
     Plant(
         "COD-4",
@@ -158,6 +159,31 @@ PLANTS = (
     Plant("OWE-1", "update redemptions set owed_fen = owed_fen + 1 where undone_at is null"),
     Plant("OWE-2", "update redemptions set undo_transfer_id = null where undone_at is not null"),
     Plant("WEL-1", "update gifts set fen = fen + 1"),
+    Plant("PAY-1", "update orders set cash_fen = cash_fen + 1 where cash_fen > 0"),
+    Plant(
+        "PAY-2",
+        "update payments set refunded_fen = total_fen + 1 where state = 'paid'",
+        (constraint("payments", "ck_payments_refunds_within"),),
+    ),
+    Plant(
+        "PAY-3",
+        "insert into payment_notices (mchid, notice_id, event_type, content_hash, state, received_at)"
+        " select mchid, notice_id, event_type, content_hash, state, received_at from payment_notices",
+        (constraint("payment_notices", "uq_payment_notices_mchid_notice_id"),),
+    ),
+    Plant(
+        "PAY-4",
+        "update payment_steps set from_state = 'late' where to_state = 'paid'",
+        (trigger("payment_steps", "payment_steps_append_only"),),
+    ),
+    Plant(
+        "PAY-5",
+        "insert into bill_days (mchid, day, kind, state, lines, income_fen, expense_fen, fee_millifen, differences,"
+        " compared_at) select distinct p.mchid, d::date, 'trade', 'compared', 0, 0, 0, 0, 0, now() from payments p,"
+        " generate_series('2026-11-18'::timestamp, '2026-11-22', '1 day') d",
+    ),
+    Plant("PAY-6", "update payments set refunded_fen = 0 where state = 'late'"),
+    Plant("PAY-7", "update refunds set fen = fen + 1 where state = 'success'"),
     Plant("MET-1", "update records set state = 'held', reason_code = 'x' where state = 'counted'"),
     Plant(
         "MET-2",
