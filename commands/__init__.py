@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from commands import approvals, boards, funding, mall, merchants, records, scenarios, sources
+from commands import approvals, boards, funding, mall, merchants, payments, records, scenarios, sources
 
-GROUPS = tuple(module.group for module in (approvals, boards, funding, mall, merchants, records, scenarios, sources))
+GROUPS = tuple(
+    module.group for module in (approvals, boards, funding, mall, merchants, payments, records, scenarios, sources)
+)
 
 
 def register(app: Flask) -> None:

@@ -8,7 +8,7 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """One voucher on offer: credits asked, fen owed to the merchant per piece."""
+    """One thing on offer: credits asked, fen owed to the merchant per piece, and what it costs besides, in fen."""
 
     code: str
     name: str
@@ -16,6 +16,8 @@ class Shelf:
     price_credits: int
     settlement_fen: int
     stock: int
+    kind: str = "voucher"
+    price_fen: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ CITY = Place(
     shelf=(
         Shelf("tea", "盖碗茶券", "A bowl of tea", 300, 580, 1_000),
         Shelf("wash", "无水洗车券", "Waterless car wash", 1_500, 2_900, 200),
+        Shelf("tune-up", "自行车保养（门店服务）", "Bicycle tune-up in the shop", 50, 90, 300, "service", 990),
     ),
     cause=("panda-forest", "大熊猫栖息地修复", "Panda forest restoration", 500_000),
     partners=(("metro", "蓉城地铁"), ("bus", "蓉城公交"), ("bike", "蓉城共享单车"), ("ev", "蓉城新能源车监测平台")),
