@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
 import structlog
 
 from app.clock import now
-from app.db import connection, forbid_in_transaction, read, retrying, transaction
+from app.db import forbid_in_transaction, read, retrying, transaction
 from app.payments import bills, differences
 from app.payments.bills import Report
 from till import calls, metrics
@@ -64,10 +65,8 @@ def _recorded(work: Any, dry_run: bool) -> Report:
             if dry_run:
                 raise DryRun
 
-    try:
+    with suppress(DryRun):
         retrying(command)
-    except DryRun:
-        connection().rollback()
     return found[0]
 
 

@@ -166,7 +166,9 @@ def test_the_backup_host_serves_when_the_main_one_is_dead(shop: Shop) -> None:
     assert shop.state(order) == "paid"
 
 
-@pytest.mark.parametrize("kind", ["lost_answer", "system_error", "system_error_after", "wrong_signature", "unknown_serial", "html"])
+@pytest.mark.parametrize(
+    "kind", ["lost_answer", "system_error", "system_error_after", "wrong_signature", "unknown_serial", "html"]
+)
 def test_an_unknown_prepay_is_asked_by_number_and_repeated_the_same(shop: Shop, kind: str) -> None:
     shop.box.state.faults.append(Fault("/v3/pay/transactions/jsapi", kind, 2 if kind == "lost_answer" else 1))
     order = shop.order()
