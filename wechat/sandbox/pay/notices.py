@@ -81,6 +81,7 @@ class Notices:
     def __init__(self, box: Sandbox, seed: int = 1) -> None:
         self.box = box
         self.sent: list[Notice] = []
+        self._held: dict[str, list[Notice]] = {}
         self.faults: deque[NoticeFault] = deque()
         self.probe_rate = 0.0
         self.random = random.Random(seed)  # noqa: S311 - faults, not secrets
@@ -106,12 +107,16 @@ class Notices:
     def release(self, number: str = "") -> int:
         """Let held notices go (of one order or refund, or all); how many."""
         with self.lock:
-            held = [one for one in self.sent if one.held and number in ("", one.number, one.order)]
+            wanted = [order for order in self._held if number in ("", order) or self._has(order, number)]
+            held = [notice for order in wanted for notice in self._held.pop(order)]
             for notice in held:
                 notice.held = False
         for notice in held:
             self.box.agenda.at(self.box.clock.now(), lambda due, notice=notice: self._deliver(notice, due))  # type: ignore[misc]
         return len(held)
+
+    def _has(self, order: str, number: str) -> bool:
+        return any(one.number == number for one in self._held[order])
 
     def again(self, notice: Notice) -> None:
         """Send one more time, now, whatever was answered before."""
@@ -123,7 +128,9 @@ class Notices:
         faults = self._faults_for(notice)
         kinds = {fault.kind: fault for fault in faults}
         if "hold" in kinds or ("reorder" in kinds and notice.event_type == "TRANSACTION.SUCCESS"):
-            notice.held = True
+            with self.lock:
+                notice.held = True
+                self._held.setdefault(notice.order, []).append(notice)
             return
         if "silence" in kinds:
             notice.state = "silent"
@@ -150,7 +157,7 @@ class Notices:
         if status in SUCCESS and "lost_answer" not in kinds:
             notice.state = "delivered"
             if notice.event_type.startswith("REFUND."):
-                self._release_reordered(notice.order)
+                self.release(notice.order)
             return
         self._repeat(notice, due)
 
@@ -180,10 +187,6 @@ class Notices:
         wait = INTERVALS[notice.repeats]
         notice.repeats += 1
         self.box.agenda.at(due + wait, lambda later: self._deliver(notice, later))
-
-    def _release_reordered(self, order: str) -> None:
-        if any(one.held and one.order == order for one in self.sent[-1000:]):
-            self.release(order)
 
     def _faults_for(self, notice: Notice) -> list[NoticeFault]:
         with self.lock:
