@@ -16,7 +16,7 @@ import redis
 
 from wechat.errors import Busy, StaleToken, WeChatError, WeChatUnavailable
 
-LOCK_SECONDS = 15  # longer than the token call may take
+LOCK_SECONDS = 20  # longer than the token call may take
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.05
 EARLY_SECONDS = 300  # the platform renews five minutes before the end; then both tokens work

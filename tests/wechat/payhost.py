@@ -118,6 +118,10 @@ class PayHost(Stub):
         return ""
 
 
+def always(reply: Reply) -> Callable[[Asked], Reply]:
+    return lambda asked: reply
+
+
 def signature_headers(
     body: bytes, *, serial: str = PUBLIC_KEY_ID, at: float | None = None, **other: str
 ) -> dict[str, str]:

@@ -87,6 +87,7 @@ def test_signed_but_not_as_described_is_refused_with_its_id() -> None:
         with pytest.raises(NoticeRefused) as refused:
             opened(sealed_notice(content, event_type))
         assert (refused.value.reason, refused.value.status, refused.value.notice_id) == ("resource", 400, "EV-0001")
+        assert refused.value.is_genuine
 
 
 def test_what_does_not_open_is_told_apart_from_what_is_forged() -> None:

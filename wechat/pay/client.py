@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlsplit
 
 from wechat.pay.bills import FUND_FLOW, TRADE, Bill, FundLine, TradeLine, read_bill, unpack
-from wechat.pay.errors import BillCorrupt, Unknown
+from wechat.pay.errors import BillCorrupt, OrderClosed, Unknown
 from wechat.pay.facts import Malformed, Refund, Transaction, refund_of, rfc3339, transaction_of
 from wechat.pay.keys import Merchant, certificate_key, decrypt
 from wechat.pay.signing import pay_params
@@ -112,7 +112,12 @@ class PayClient:
         """Close an unpaid order; again is fine. Raises OrderPaid (query it), NotFound, Frequency, Unknown, Refused."""
         number = quote(_matching(OUT_TRADE_NO, out_trade_no, "out_trade_no"), safe="")
         path = f"/v3/pay/transactions/out-trade-no/{number}/close"
-        self._transport.ask(posted("close", path, {"mchid": self.merchant.mchid}), expected=204)
+        try:
+            self._transport.ask(posted("close", path, {"mchid": self.merchant.mchid}), expected=204)
+        except OrderClosed:
+            # A refusal is not signed; that nobody can pay any more is believed from a query only.
+            if self.query(out_trade_no).trade_state != "CLOSED":
+                raise
 
     def refund(
         self,

@@ -35,6 +35,8 @@ class PayError(WeChatError):
 class Unknown(PayError):
     """The result is unknown: a time-out, a broken connection, an answer whose signature is wrong. Query by number."""
 
+    retry = True
+
 
 class SystemBusy(Unknown):
     """SYSTEM_ERROR: may have been done all the same. Query, or repeat with the same number and content, slower."""
@@ -42,6 +44,8 @@ class SystemBusy(Unknown):
 
 class Frequency(PayError):
     """Too many calls; this one was not accepted. The same again, slower (refund queries: after a minute)."""
+
+    retry = True
 
 
 class NotFound(PayError):
@@ -59,21 +63,32 @@ class OrderClosed(PayError):
 class OutTradeNoUsed(PayError):
     """The number belongs to another order. Numbers are never used again."""
 
+    alarm = True
+
 
 class OtherContent(PayError):
     """The number was sent before with other parameters. Replay what is stored, or close and take a new number."""
+
+    alarm = True
 
 
 class NotEnough(PayError):
     """The merchant's balance does not cover the refund. Alarm; the same again after a top-up."""
 
+    retry = True
+    alarm = True
+
 
 class AccountAbnormal(PayError):
     """The payer's account is closed: an operator refunds by other means."""
 
+    alarm = True
+
 
 class Refused(PayError):
     """Our request, our keys or our contract is wrong. Alarm; repeating won't help."""
+
+    alarm = True
 
 
 class NoStatement(PayError):
@@ -83,9 +98,13 @@ class NoStatement(PayError):
 class StatementCreating(PayError):
     """The bill is being made: come back later."""
 
+    retry = True
+
 
 class BillCorrupt(PayError):
     """The bill's hash, form or sums are wrong. Nothing of it may be used."""
+
+    alarm = True
 
 
 class Untrusted(PayError):
@@ -100,12 +119,14 @@ class NoticeRefused(PayError):
     """A notice that must be answered with failure. ``reason`` is one stable word, ``status`` the answer to give.
 
     401: not shown to be WeChat's. 400: WeChat's, but unreadable; ``undecipherable`` means that the APIv3 key was reset
-    without us, so alarm. ``notice_id`` is known only after the signature was found good.
+    without us. ``is_genuine``: alarm. ``notice_id`` is known only after the signature was found good.
     """
 
     def __init__(self, reason: str, *, status: int = 401, notice_id: str = "") -> None:
         super().__init__(f"notice refused: {reason}", status=status)
         self.reason, self.notice_id = reason, notice_id
+        # What is genuine and yet unreadable is our fault, or a change of WeChat's; forgeries are everyday.
+        self.is_genuine = status == 400
 
 
 # The numbers at the end of the Request-ID say more than the code.

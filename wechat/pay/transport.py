@@ -160,8 +160,11 @@ class Transport:
             return None
         if answer.status < 300:
             return Unknown(f"{name}: an unexpected success", status=answer.status)
+        said = json_object(answer.body)
+        if said is not None and said.get("code") == "SIGN_ERROR":
+            log.error("wechat pay %s: our signature is refused; WeChat signs %s", name, _sign_information(said))
         request_id = answer.headers.get("Request-ID", "")
-        return error_for(name, status=answer.status, answer=json_object(answer.body), request_id=request_id)
+        return error_for(name, status=answer.status, answer=said, request_id=request_id)
 
 
 def json_object(raw: bytes) -> dict[str, Any] | None:
@@ -171,6 +174,14 @@ def json_object(raw: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _sign_information(said: dict[str, Any]) -> list[str]:
+    """The first four lines of what WeChat built to compare: method, path, time and nonce. The fifth is the body."""
+    detail = said.get("detail")
+    found = detail.get("sign_information") if isinstance(detail, dict) else None
+    message = found.get("truncated_sign_message") if isinstance(found, dict) else found
+    return [line[:200] for line in message.split("\n")[:4]] if isinstance(message, str) else []
 
 
 def _logged(name: str, began: float, *, answer: http.Answer | None = None, kind: str = "", code: str = "") -> None:
