@@ -17,6 +17,7 @@ import requests
 from tests.wechat.sandboxes import Ear, Raw, body, client_of, keys, order, refund
 from wechat.sandbox import cli, keeping
 from wechat.sandbox.box import Sandbox
+from wechat.sandbox.clock import beijing
 from wechat.sandbox.identity import NotLocal, check_names
 
 JSAPI = "/v3/pay/transactions/jsapi"
@@ -190,3 +191,27 @@ def test_never_in_production_and_never_with_real_names(monkeypatch: pytest.Monke
     monkeypatch.setenv("DIANDI_ENV", "production")
     with pytest.raises(NotLocal):
         Sandbox(keys()[0])
+
+
+def test_a_user_acts_from_the_terminal(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    client = client_of(box)
+    order(box, client)
+    box.pay("ORDER0001")
+    box.user("alice").session_key = "HyVFkGl5F5OQWJZZaNzBBg=="
+
+    def run(*words: str) -> Any:
+        assert cli.act(["--at", box.api_base, *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert run("popup", "alice", "local-paid")["quota"] == {"local-paid": 1}
+    assert run("revoke", "alice", "12")["event"] == "user_authorization_revoke"
+    assert run("event", "alice", "cancel")["event"] == "user_authorization_cancellation"
+    assert run("say", "alice", "在吗")["MsgId"]
+    assert run("phone", "alice")["code"]
+    assert run("visit", "alice")["visited"]
+    assert run("steps", "alice")["encryptedData"]
+    assert run("inbox", "alice")["messages"][0]["data"]["content"] == "在吗"
+    assert run("receipt", "ORDER0001") == {"confirmed": False}
+    day = f"{beijing(box.clock.now()):%Y-%m-%d}"
+    assert run("show-bill", day)["bill"].count("ORDER0001") == 1
+    assert "`扣除交易手续费,`支出,`0.01," in run("show-bill", day, "fund")["bill"]

@@ -72,6 +72,7 @@ def serve(words: list[str]) -> int:
     parser.add_argument("--pay-port", type=int, default=0, help="WeChat Pay (0: any free one)")
     parser.add_argument("--backup-port", type=int, default=0, help="WeChat Pay's second address")
     parser.add_argument("--state", type=Path, default=STATE, help="the folder for keys and settings")
+    parser.add_argument("--push-url", default="", help="where the message push goes (as set in WeChat's console)")
     options = parser.parse_args(words)
     refuse_production()
     identities.check_names(*_names())
@@ -80,6 +81,7 @@ def serve(words: list[str]) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    box.mini.push.url = options.push_url
     kept = options.state / "book.json"
     recall(box, kept)
     with box:

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _payment_commands(command)
     _other_commands(command)
+    _people_commands(command)
     return parser
 
 
@@ -113,6 +114,47 @@ def _other_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         "journal", "the last calls and the violations", lambda o: ("GET", f"journal?limit={o.limit}", None)
     )
     journal.add_argument("--limit", type=int, default=20)
+
+
+def _people_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What a user does in the mini-program and in WeChat."""
+    popup = command("popup", "answer the subscription popup of a template", _popup)
+    popup.add_argument("user")
+    popup.add_argument("template")
+    popup.add_argument("answer", choices=("accept", "reject"), nargs="?", default="accept")
+    revoke = command("revoke", "take back what was authorised: 8 is the phone number, 12 the steps", _revoke)
+    revoke.add_argument("user")
+    revoke.add_argument("kind", nargs="?", default="8")
+    event = command("event", "another event of a user", lambda o: ("POST", "events", _kept(o, "user", "kind")))
+    event.add_argument("user")
+    event.add_argument("kind", choices=("modified", "cancel", "controlled", "remind_api"))
+    say = command("say", "write to the customer service", lambda o: ("POST", "say", _kept(o, "user", "text")))
+    say.add_argument("user")
+    say.add_argument("text")
+    for name, about, what in (
+        ("phone", "press the button for the phone number: a code", "phone-codes"),
+        ("visit", "open the mini-program", "visits"),
+        ("steps", "what wx.getWeRunData gives", "werun"),
+    ):
+        acted = command(name, about, lambda o, what=what: ("POST", what, {"user": o.user}))
+        acted.add_argument("user")
+    inbox = command("inbox", "what a user sees in WeChat", lambda o: ("GET", f"inbox?user={o.user}", None))
+    inbox.add_argument("user")
+    receipt = command(
+        "receipt", "confirm that goods arrived", lambda o: ("POST", "receipts", {"out_trade_no": o.number})
+    )
+    receipt.add_argument("number")
+    show = command("show-bill", "a bill as it stands", lambda o: ("GET", f"bills?date={o.date}&kind={o.kind}", None))
+    show.add_argument("date")
+    show.add_argument("kind", choices=("trade", "fund"), nargs="?", default="trade")
+
+
+def _popup(o: Words) -> tuple[str, str, Any]:
+    return "POST", "popups", _kept(o, "user", "template", "answer")
+
+
+def _revoke(o: Words) -> tuple[str, str, Any]:
+    return "POST", "events", {"user": o.user, "kind": "revoke", "revoke_info": o.kind}
 
 
 def _pay(o: Words) -> tuple[str, str, Any]:

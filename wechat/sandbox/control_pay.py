@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from datetime import datetime
 from typing import Any
 
-from wechat.sandbox.clock import rfc3339
+from wechat.sandbox.clock import BEIJING, rfc3339
 from wechat.sandbox.control import Call, Refused
 from wechat.sandbox.identity import certificate, with_certificates
+from wechat.sandbox.mini.shipping import state_of
 from wechat.sandbox.pay import desk
-from wechat.sandbox.pay.bills import PLANTS, Plant
+from wechat.sandbox.pay.bills import PLANTS, Plant, fund_flow_bill, trade_bill
 from wechat.sandbox.pay.book import Order, Refund
 from wechat.sandbox.pay.notices import NOTICE_FAULTS, Notice, NoticeFault
 from wechat.sandbox.pay.refunding import ENDINGS
@@ -46,7 +48,7 @@ def _order(call: Call, order: Order) -> dict[str, Any]:
         "paid_at": None if order.paid_at is None else rfc3339(order.paid_at),
         "transaction_id": order.transaction_id,
         "refunds": list(order.refunds),
-        "shipping": order.shipping,
+        "order_state": state_of(call.box.mini, order) if order.paid_at is not None else 0,
     }
 
 
@@ -208,6 +210,19 @@ def _delete_plants(call: Call) -> dict[str, Any]:
     return {"plants": []}
 
 
+def _get_bills(call: Call) -> dict[str, Any]:
+    """A bill as it stands now, planted differences in it: ``?date=2026-11-25&kind=trade`` (or ``fund``)."""
+    date, kind = call.query.get("date", ""), call.query.get("kind", "trade")
+    try:
+        start = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=BEIJING).timestamp()
+    except ValueError:
+        raise Refused("date is a day like 2026-11-25") from None
+    made = (
+        trade_bill(call.box.bills, start, "ALL") if kind == "trade" else fund_flow_bill(call.box.bills, start, "BASIC")
+    )
+    return {"bill": "" if made is None else made.decode().lstrip("\ufeff")}
+
+
 def _post_hosts(call: Call) -> dict[str, Any]:
     """``break`` or ``mend``: "pay" or "backup"."""
     for word, action in (("break", call.box.break_host), ("mend", call.box.mend_host)):
@@ -258,6 +273,7 @@ CONTROL: dict[tuple[str, str], Callable[[Call], dict[str, Any]]] = {
     ("POST", "switches"): _post_switches,
     ("POST", "bill-plants"): _post_plants,
     ("DELETE", "bill-plants"): _delete_plants,
+    ("GET", "bills"): _get_bills,
     ("POST", "hosts"): _post_hosts,
     ("POST", "certificates"): _post_certificates,
     ("POST", "step"): _post_step,
