@@ -138,6 +138,8 @@ def test_who_answers_a_forgery_with_success_is_caught(box: Sandbox, client: PayC
     box.notices.probe_rate = 1.0
     paid(box, client, ear)
     assert [one["violation"] for one in box.journal.violations] == ["a probe notice was answered with 200"]
+    headers, _ = next(entry["raw"] for entry in box.journal if entry["rule"] == "probe")
+    assert headers["Wechatpay-Signature"].startswith("WECHATPAY/SIGNTEST/")
     assert box.notices.sent[0].state == "delivered"
 
 

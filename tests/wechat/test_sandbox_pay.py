@@ -253,9 +253,10 @@ def test_refunds_have_their_bounds(box: Sandbox, client: PayClient) -> None:
     refund(client, "R1", 60)
     refund(client, "R1", 60)
     assert len(box.book.refunds) == 1
-    for number, fen, total in (("R1", 61, 100), ("R2", 41, 100), ("R2", 40, 101)):
-        with pytest.raises(errors.PayError):
+    for number, fen, total in (("R1", 39, 100), ("R2", 41, 100), ("R2", 40, 101)):
+        with pytest.raises(errors.PayError) as refused:
             refund(client, number, fen, total)
+        assert refused.value.code == "INVALID_REQUEST"
     box.end_refund("R1", "CLOSED")
     refund(client, "R2", 100)
     box.user("alice").account_gone = True
