@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -138,18 +139,20 @@ def declare(login: Login, body: dict[str, Any]) -> Response:
     For scenarios that take self-declared acts. The same `client_ref` with the same content is answered with the first
     (200); with other content it is refused.
     """
-    act, at = _act(login.person_id, body), now()
-
-    def command() -> Taken:
-        with transaction():
-            return records.take_many([act], at=at)[0]
-
-    taken = retrying(command)
+    taken = records.together.take(_act(login.person_id, body), _take)
     if taken.refusal is not None:  # after the commit, which keeps a conflict for review
         raise taken.refusal
     if taken.outcome == "duplicate":
         return answer(_standing(queries.line(taken.record_id or 0, login.person_id)), 200)
     return answer(_fresh(taken), 201)
+
+
+def _take(acts: Sequence[Act]) -> list[Taken]:
+    def command() -> list[Taken]:
+        with transaction():
+            return records.take_many(acts, at=now())
+
+    return retrying(command)
 
 
 @routes.get("/records")

@@ -6,6 +6,7 @@ from app.records.intake import CONTENT_CONFLICT, take, take_many
 from app.records.models import Appeal, Claim, Observation, Record, Reduction
 from app.records.observations import Seen, close_days, observe
 from app.records.reviews import reject, release, restore, reverse, supersede
+from app.records.together import together
 
 __all__ = [
     "CONTENT_CONFLICT",
@@ -28,4 +29,5 @@ __all__ = [
     "supersede",
     "take",
     "take_many",
+    "together",
 ]

@@ -1,0 +1,73 @@
+"""Acts that reach one process at the same moment go to the database in one transaction.
+
+A transaction for one act costs nearly as much as one for eight. So whoever comes while another's transaction is under
+way waits for it and goes with all the others who came meanwhile: nobody waits longer than for the transaction before
+its own, and a lone act doesn't wait at all. Each act is judged and answered on its own (docs/decisions/together.md).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from app.records.acts import Act, Taken
+
+MOST = 32
+Command = Callable[[Sequence[Act]], list[Taken]]
+
+
+class _Seat:
+    """An act on its way. Woken without an answer, it drives; told that the ride failed, it goes alone."""
+
+    def __init__(self, act: Act) -> None:
+        self.act = act
+        self.woken = threading.Event()
+        self.answer: Taken | None = None
+        self.alone = False
+
+
+class Together:
+    """One queue of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: list[_Seat] = []
+        self._driven = False
+
+    def take(self, act: Act, command: Command) -> Taken:
+        """Take an act by ``command``, a whole transaction for a batch, together with whoever else is waiting.
+
+        Raises what the command raises for this act alone: when a ride of several fails, each of them goes alone.
+        """
+        seat = _Seat(act)
+        with self._lock:
+            self._queue.append(seat)
+            waits, self._driven = self._driven, True
+        if waits:
+            seat.woken.wait()
+        if seat.answer is None and not seat.alone:
+            self._drive(command)
+        return seat.answer if seat.answer is not None else command([act])[0]
+
+    def _drive(self, command: Command) -> None:
+        """Take along all who wait, oneself first; whoever came meanwhile drives next."""
+        with self._lock:
+            riders, self._queue = self._queue[:MOST], self._queue[MOST:]
+        try:
+            answers = command([rider.act for rider in riders])
+            for rider, answer in zip(riders, answers, strict=True):
+                rider.answer = answer
+        except Exception:
+            if len(riders) == 1:
+                raise
+        finally:
+            for rider in riders:
+                rider.alone = rider.answer is None
+            with self._lock:
+                following = self._queue[:1]
+                self._driven = bool(following)
+            for rider in riders[1:] + following:
+                rider.woken.set()
+
+
+together = Together()
