@@ -60,6 +60,7 @@ class Road:
             thread.start()
         for thread in threads:
             thread.join(20)
+        assert [] not in self.batches
         return answers
 
 
