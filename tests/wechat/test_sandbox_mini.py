@@ -485,6 +485,66 @@ def test_shipping_from_frozen_to_settled(box: Sandbox, api: Api) -> None:
         ship(api, box, "ORDER0001", box.clock.now())
 
 
+SHIPPINGS: list[tuple[dict[str, Any], int]] = [
+    ({"order_key": None}, 10060014),
+    ({"order_key": {"order_number_type": 1, "mchid": "1999000001"}}, 268485194),
+    ({"order_key": {"order_number_type": 2}}, 268485195),
+    ({"order_key": {"order_number_type": 1, "mchid": "1999000001", "out_trade_no": "ORDER0009"}}, 10060001),
+    ({"logistics_type": 5}, 10060005),
+    ({"delivery_mode": 3}, 268485224),
+    ({"delivery_mode": 2, "is_all_delivered": True}, 10060006),
+    ({"logistics_type": 1, "delivery_mode": 2}, 10060007),
+    ({"shipping_list": [{"item_desc": ""}]}, 10060008),
+    ({"shipping_list": [{"item_desc": "x" * 121}]}, 10060009),
+    ({"shipping_list": []}, 10060020),
+    ({"shipping_list": [{"item_desc": "x"}, {"item_desc": "y"}]}, 10060024),
+    ({"logistics_type": 1}, 10060025),
+    ({"logistics_type": 1, "shipping_list": [{"item_desc": "x", "express_company": "STO"}]}, 10060026),
+    (
+        {"logistics_type": 1, "shipping_list": [{"item_desc": "x", "express_company": "SF", "tracking_no": "1"}]},
+        10060014,
+    ),
+    ({"upload_time": "2026-11-25T10:00:00+08:00"}, 268485216),
+    ({"payer": {}}, 268485228),
+]
+
+
+@pytest.mark.parametrize(("changes", "errcode"), SHIPPINGS)
+def test_wrong_shippings_are_refused_one_by_one(box: Sandbox, changes: dict[str, Any], errcode: int) -> None:
+    order(box, client_of(box))
+    box.pay("ORDER0001")
+    box.clock.advance(11)
+    good = {
+        "order_key": {"order_number_type": 1, "mchid": box.identity.mchid, "out_trade_no": "ORDER0001"},
+        "logistics_type": 4,
+        "delivery_mode": 1,
+        "shipping_list": [{"item_desc": "竹纤维餐具"}],
+        "upload_time": "2026-11-25T10:00:00.120+08:00",
+        "payer": {"openid": box.user("alice").openid},
+    }
+    path = "/wxa/sec/order/upload_shipping_info"
+    assert call(box, path, {**good, **changes})["errcode"] == errcode
+    assert call(box, path, good)["errcode"] == 0
+
+
+def test_parcels_go_one_by_one_until_all_are_sent(box: Sandbox, api: Api) -> None:
+    order(box, client_of(box))
+    box.pay("ORDER0001")
+    box.clock.advance(11)
+    parcels = [Parcel("餐具", "1", "STO"), Parcel("袋子", "2", "STO")]
+    now = box.clock.now()
+    ship(api, box, "ORDER0001", now, logistics=Logistics.EXPRESS, parcels=parcels, all_delivered=False)
+    found = box.order("ORDER0001")
+    assert found is not None
+    assert shipping.shipped_order(api, transaction_id=found.transaction_id).state == OrderState.TO_BE_SHIPPED
+    parcels.append(Parcel("花盆", "3", "SF", "138****1234"))
+    ship(api, box, "ORDER0001", now + 1, logistics=Logistics.EXPRESS, parcels=parcels)
+    assert shipping.shipped_order(api, transaction_id=found.transaction_id).state == OrderState.SHIPPED
+    for received, errcode in ((1, 10060030), (int(box.clock.now()) + 60, 0), (int(box.clock.now()) + 60, 10060029)):
+        content = {"transaction_id": found.transaction_id, "received_time": received}
+        assert call(box, "/wxa/sec/order/notify_confirm_receive", content)["errcode"] == errcode
+
+
 def test_refunded_orders_are_not_shipped_and_late_ones_are_reminded(box: Sandbox, api: Api) -> None:
     client = client_of(box)
     for number in ("ORDER0001", "ORDER0002"):

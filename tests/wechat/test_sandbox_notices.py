@@ -10,7 +10,7 @@ import pytest
 
 from tests.wechat.sandboxes import Ear, client_of, keys, order, refund
 from wechat.pay import PayClient, Refund, Transaction
-from wechat.sandbox.box import Sandbox
+from wechat.sandbox.box import Sandbox, Violated
 from wechat.sandbox.pay.forging import ACCEPTABLE, FORGERIES, WRONG_CONTENT
 from wechat.sandbox.pay.notices import INTERVALS, NoticeFault
 
@@ -141,6 +141,14 @@ def test_who_answers_a_forgery_with_success_is_caught(box: Sandbox, client: PayC
     headers, _ = next(entry["raw"] for entry in box.journal if entry["rule"] == "probe")
     assert headers["Wechatpay-Signature"].startswith("WECHATPAY/SIGNTEST/")
     assert box.notices.sent[0].state == "delivered"
+
+
+def test_a_strict_one_fails_the_test_run() -> None:
+    """S13, without anybody asking for it."""
+    with pytest.raises(Violated, match="a probe notice"), Ear(refuse_bad=False) as ear:  # noqa: SIM117
+        with Sandbox(keys()[0], strict=True) as box:
+            box.notices.probe_rate = 1.0
+            paid(box, client_of(box), ear)
 
 
 def test_drop_delay_silence_and_copies(box: Sandbox, client: PayClient, ear: Ear) -> None:

@@ -68,7 +68,7 @@ def _fits(folder: Path) -> bool:
 def serve(words: list[str]) -> int:
     """Listen until a signal."""
     parser = argparse.ArgumentParser(prog=SAYS, description="A local WeChat, on loopback only.")
-    parser.add_argument("--port", type=int, default=8001, help="the mini-program's interfaces and the page")
+    parser.add_argument("--port", type=int, default=9101, help="the mini-program's interfaces and the page")
     parser.add_argument("--pay-port", type=int, default=0, help="WeChat Pay (0: any free one)")
     parser.add_argument("--backup-port", type=int, default=0, help="WeChat Pay's second address")
     parser.add_argument("--state", type=Path, default=STATE, help="the folder for keys and settings")

@@ -51,15 +51,30 @@ class Switches:
     refund_end: str = "SUCCESS"
 
 
+class Violated(AssertionError):
+    """The application did something that WeChat lets pass but the application must never do."""
+
+
 class Sandbox:
-    """Raises NotLocal for identifiers of the real WeChat and in production. Ports of 0 are chosen by the system."""
+    """Raises NotLocal for identifiers of the real WeChat and in production. Ports of 0 are chosen by the system.
+
+    ``strict``: leaving the ``with`` block raises Violated when the application did what it must not do, so a test run
+    fails.
+    """
 
     def __init__(
-        self, identity: Identity, *, api_port: int = 0, pay_port: int = 0, backup_port: int = 0, seed: int = 1
+        self,
+        identity: Identity,
+        *,
+        api_port: int = 0,
+        pay_port: int = 0,
+        backup_port: int = 0,
+        seed: int = 1,
+        strict: bool = False,
     ) -> None:
         refuse_production()
         check_local(identity)
-        self.identity = identity
+        self.identity, self.strict = identity, strict
         self.state = State(identity.appid, identity.secret, seed=seed)
         self.agenda = Agenda(self.clock)
         self.book = Book(self.clock, identity.mchid, identity.appid)
@@ -95,8 +110,10 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: object, *_: object) -> None:
         self.stop()
+        if self.strict and failure is None and self.journal.violations:
+            raise Violated([str(one["violation"]) for one in self.journal.violations])
 
     def break_host(self, name: str) -> None:
         """Nobody listens on "pay" or "backup" any more: connections are refused."""
