@@ -84,12 +84,13 @@ class Wallet(Model):
     """A person's wallet in a program. Its row is the lock under which everything about this wallet happens.
 
     ``carry_micro`` is what has been earned and is not yet a whole credit. ``debt_credits`` is owed after a reversal of
-    credits that were spent; later credits pay it first.
+    credits that were spent; later credits pay it first. A ``frozen`` wallet earns and doesn't spend.
     """
 
     __tablename__ = "wallets"
     __table_args__ = (
         UniqueConstraint("person_id", "program_id"),
+        UniqueConstraint("id", "person_id", "program_id"),
         CheckConstraint("carry_micro between 0 and 999999", name="carry"),
         CheckConstraint("debt_credits >= 0", name="debt"),
     )
@@ -102,6 +103,7 @@ class Wallet(Model):
     mg_account_id: Mapped[int]
     carry_micro: Mapped[int] = mapped_column(server_default=text("0"))
     debt_credits: Mapped[int] = mapped_column(server_default=text("0"))
+    frozen: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class Award(Model):
@@ -119,15 +121,18 @@ class Award(Model):
         CheckConstraint("credits >= 0", name="credits"),
         CheckConstraint("carry_before + earned_micro - cut_micro = credits * 1000000 + carry_after", name="adds_up"),
         ForeignKeyConstraint(["program_id", "budget_id"], ["budgets.program_id", "budgets.id"]),
+        ForeignKeyConstraint(
+            ["wallet_id", "person_id", "program_id"], ["wallets.id", "wallets.person_id", "wallets.program_id"]
+        ),
         Index("ix_awards_pending", "budget_id", "id", postgresql_where=text("state = 'pending'")),
         Index("ix_awards_wallet", "wallet_id", "id"),
         Index("ix_awards_record", "record_id"),
     )
 
     id: Mapped[int] = id_column()
-    program_id: Mapped[int] = mapped_column(ForeignKey("programs.id"))
-    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
-    wallet_id: Mapped[int] = mapped_column(ForeignKey("wallets.id"))
+    program_id: Mapped[int]
+    person_id: Mapped[int]
+    wallet_id: Mapped[int]
     record_id: Mapped[int | None]
     reason: Mapped[str] = mapped_column(Text)
     source_ref: Mapped[str] = mapped_column(Text)

@@ -48,7 +48,7 @@ class Transfer(Model):
     )
 
     id: Mapped[int] = id_column()
-    program_id: Mapped[int] = mapped_column(ForeignKey("programs.id"))
+    program_id: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)
     source_ref: Mapped[str] = mapped_column(Text)
     legs_hash: Mapped[str] = mapped_column(Text)

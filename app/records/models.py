@@ -34,8 +34,7 @@ class Record(Model):
 
     __tablename__ = "records"
     __table_args__ = (
-        UniqueConstraint("program_id", "source_id", "reference"),
-        UniqueConstraint("program_id", "id"),
+        UniqueConstraint("source_id", "reference", "program_id"),
         ForeignKeyConstraint(["program_id", "scenario_id"], ["scenarios.program_id", "scenarios.id"]),
         CheckConstraint(
             "state in ('counted','held','rejected','reversed','superseded','duplicate','mirrored')", name="state"
@@ -43,7 +42,6 @@ class Record(Model):
         CheckConstraint("tier in ('A','B','C','D','E')", name="tier"),
         CheckConstraint("ended_at >= occurred_at", name="span"),
         CheckConstraint("state in ('counted','mirrored') or reason_code is not null", name="says_why"),
-        Index("ix_records_source", "source_id", "reference"),
         Index("ix_records_person", "person_id", "id"),
         Index("ix_records_program_day", "program_id", "local_date"),
         Index("ix_records_held", "program_id", "id", postgresql_where=text("state = 'held'")),
@@ -51,7 +49,7 @@ class Record(Model):
     )
 
     id: Mapped[int] = id_column()
-    program_id: Mapped[int] = mapped_column(ForeignKey("programs.id"))
+    program_id: Mapped[int]
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
     scenario_id: Mapped[int]
     source_id: Mapped[int] = mapped_column(ForeignKey("sources.id"))

@@ -74,6 +74,7 @@ class AccountBinding(Model):
             unique=True,
             postgresql_where=text("unbound_at is null"),
         ),
+        Index("ix_account_bindings_hash", "source_id", "account_hash"),
         Index("ix_account_bindings_person", "person_id"),
     )
 

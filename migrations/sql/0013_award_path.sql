@@ -1,3 +1,19 @@
+-- Fewer checks for each record, none of them lost: what a composite key says already is not asked a second time, and an
+-- index that leads with the source finds an act in whatever program pays it.
+alter table records drop constraint fk_records_program_id;
+alter table records drop constraint uq_records_program_id_id;
+alter table records drop constraint uq_records_program_id_source_id_reference;
+drop index ix_records_source;
+alter table records add constraint uq_records_source_id_reference_program_id unique (source_id, reference, program_id);
+alter table wallets add constraint uq_wallets_id_person_id_program_id unique (id, person_id, program_id);
+alter table awards drop constraint fk_awards_program_id;
+alter table awards drop constraint fk_awards_person_id;
+alter table awards drop constraint fk_awards_wallet_id;
+alter table awards add constraint fk_awards_wallet_id_person_id_program_id
+  foreign key (wallet_id, person_id, program_id) references wallets (id, person_id, program_id);
+alter table transfers drop constraint fk_transfers_program_id;
+create index ix_account_bindings_hash on account_bindings (source_id, account_hash);
+
 -- As before, and without a lock held out of order: a slice that was locked and found too small, or overtaken by a waiting
 -- award, is let go before all are locked by id. Held on to, thirty clients on a drained budget met in deadlocks that
 -- PostgreSQL breaks one a second.
