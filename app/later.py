@@ -17,10 +17,13 @@ from app.db import connection
 PAY_PENDING = "funding.pay_pending"
 PAYMENT_LOOK = "payments.look"
 REFUND_LOOK = "payments.refund"
-SHIPMENT = "payments.ship"
 ORDER_END = "orders.end_unpaid"
+CHECK_TEXT = "safety.text"
+CHECK_MEDIUM = "safety.medium"
+MESSAGE = "messages.send"
+HEARD = "wechat.heard"
 
-ALL: tuple[str, ...] = (PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, SHIPMENT, ORDER_END)
+ALL: tuple[str, ...] = (PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD)
 
 _INSERT = text(
     """

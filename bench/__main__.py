@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import wsgi
+from bench import wechat
 from bench.measures import Bench, Measure, table
 from bench.web import served
 
@@ -22,6 +23,12 @@ def main() -> int:
     if not measures:
         print(f"no such measure; there are {', '.join(one.name for one in table())}", file=sys.stderr)
         return 2
+    with wechat.settings() as named:
+        os.environ.update(named)
+        return _measure(measures, options)
+
+
+def _measure(measures: list[Measure], options: argparse.Namespace) -> int:
     app = wsgi.create_app()
     results = []
     print(

@@ -43,8 +43,18 @@ def http_request(
     return "\r\n".join(lines).encode() + END_OF_HEAD + body
 
 
-def run(address: tuple[str, int], make: Callable[[int], bytes], *, seconds: float, connections: int = 16) -> Load:
-    """Send requests for some seconds; `make(n)` gives the n-th. Raises OSError when the server goes away."""
+def run(
+    address: tuple[str, int],
+    make: Callable[[int], bytes],
+    *,
+    seconds: float,
+    connections: int = 16,
+    most: int | None = None,
+) -> Load:
+    """Send requests for some seconds, or until ``most`` are answered; `make(n)` gives the n-th.
+
+    Raises OSError when the server goes away.
+    """
     chooser = selectors.DefaultSelector()
     for number in range(connections):
         sock = socket.create_connection(address, timeout=10)
@@ -57,7 +67,7 @@ def run(address: tuple[str, int], make: Callable[[int], bytes], *, seconds: floa
     for key in list(chooser.get_map().values()):
         _send(key.data, make(sent))
         sent += 1
-    while (now := time.perf_counter()) - began < seconds:
+    while (now := time.perf_counter()) - began < seconds and len(times) != most:
         for key, _ in chooser.select(timeout=10):
             connection: Connection = key.data
             status = _receive(connection)
@@ -66,8 +76,9 @@ def run(address: tuple[str, int], make: Callable[[int], bytes], *, seconds: floa
             now = time.perf_counter()
             times.append(now - connection.sent_at)
             statuses[status] += 1
-            _send(connection, make(sent))
-            sent += 1
+            if most is None or sent < most:
+                _send(connection, make(sent))
+                sent += 1
     took = time.perf_counter() - began
     for key in list(chooser.get_map().values()):
         key.data.sock.close()

@@ -6,6 +6,7 @@ what is due stands in the tables, not in the queue.
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import structlog
@@ -18,6 +19,7 @@ from app.payments import shipping
 from wechat.pay import errors as pay
 
 log = structlog.get_logger("jobs")
+SWEEP_SECONDS = 45.0
 
 
 def look(payment_id: int) -> None:
@@ -34,13 +36,6 @@ def refund(refund_id: int) -> None:
         till.work_refund(desk, refund_id)
 
 
-def ship(shipment_id: int) -> None:
-    """Tell WeChat that goods are on their way."""
-    desk = till.find()
-    if desk is not None:
-        till.upload(desk, shipment_id)
-
-
 def end_order(order_id: int) -> None:
     """The time to pay an order is over."""
     if orders.is_due(order_id, now()):
@@ -48,14 +43,23 @@ def end_order(order_id: int) -> None:
 
 
 def sweep() -> int:
-    """Everything about payments that is due, oldest first; answers how much it was."""
+    """Everything about payments that is due, oldest first, for most of a minute; answers how much it was."""
+    total, until = 0, time.monotonic() + SWEEP_SECONDS
+    while done := _sweep_once():
+        total += done
+        if time.monotonic() > until:
+            break
+    return total
+
+
+def _sweep_once() -> int:
     desk, at = till.find(), now()
     with transaction():
         ends = orders.due_to_end(at)
     for order_id, become in ends:
         till.end_order(desk, order_id=order_id, become=become)
     if desk is None:
-        return len(ends)
+        return 0
     with transaction():
         looks, backs, ships = payments.due_payments(at), payments.due_refunds(at), shipping.due(at)
     for payment_id in looks:
@@ -64,7 +68,7 @@ def sweep() -> int:
         till.work_refund(desk, refund_id)
     for shipment_id in ships:
         till.upload(desk, shipment_id)
-    return len(ends) + len(looks) + len(backs) + len(ships)
+    return len(looks) + len(backs) + len(ships)
 
 
 def reconcile() -> int:

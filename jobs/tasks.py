@@ -96,7 +96,6 @@ TASKS: dict[str, Callable[..., Any]] = {
     later.PAY_PENDING: pay_pending,
     later.PAYMENT_LOOK: payments.look,
     later.REFUND_LOOK: payments.refund,
-    later.SHIPMENT: payments.ship,
     later.ORDER_END: payments.end_order,
 }
 

@@ -6,7 +6,7 @@ No call goes out from here, and nothing slow happens: WeChat waits five seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import structlog
@@ -76,7 +76,7 @@ def _settle(desk: Desk, notice: Notice) -> Heard:
     if kept.settled:
         return Heard(200, SETTLED, "known")
     if isinstance(resource, Transaction) and notice.event_type == "TRANSACTION.SUCCESS":
-        taken = orders.take_transaction(resource, why="notice", at=at)
+        taken = orders.take_transaction(resource, why="notice", at=at, found=kept.payment)
     elif isinstance(resource, Refund):
         taken = orders.take_refund(resource, at=at)
     else:
@@ -93,7 +93,9 @@ def _settle(desk: Desk, notice: Notice) -> Heard:
 
 
 def _content(resource: Any) -> dict[str, Any]:
-    return dict(resource) if isinstance(resource, dict) else asdict(resource)
+    if isinstance(resource, dict):
+        return resource
+    return {one.name: getattr(resource, one.name) for one in fields(resource)}
 
 
 def _number(resource: Any) -> str | None:

@@ -13,9 +13,8 @@ from app import funding, ledger, mall, notices, payments, redemptions
 from app.db import read, session
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.orders.models import Order
-from app.orders.placing import CLOSE_AFTER, issue_codes, per_piece, uncount_purchase
+from app.orders.placing import CLOSE_AFTER, per_piece, uncount_purchase
 from app.payments import Payment, RefundFact, TransactionFact, refunds, shipping
-from app.units import CREDITS
 
 UNPAID = ("placed", "paying")
 ENDED = ("timed_out", "cancelled")
@@ -112,12 +111,13 @@ def end_unpaid(*, payment_id: int, state: str, why: str, at: datetime) -> None:
         _free(order, wallet, at)
 
 
-def take_transaction(fact: TransactionFact, *, why: str, at: datetime) -> Taken:
+def take_transaction(fact: TransactionFact, *, why: str, at: datetime, found: Any = None) -> Taken:
     """What WeChat says about a payment: by notice, query or bill, in any order, any number of times.
 
     A verified success always wins over our own state: it pays the order, or goes back when that is over (L10).
+    ``found`` is the payment of its number, where the caller has it already.
     """
-    found = payments.find(fact.out_trade_no)
+    found = found or payments.find(fact.out_trade_no)
     if found is None:
         return Taken("refused", "unknown")
     if fact.trade_state in payments.PAID:
@@ -136,32 +136,34 @@ def take_transaction(fact: TransactionFact, *, why: str, at: datetime) -> Taken:
 
 
 def _take_success(found: Any, fact: TransactionFact, why: str, at: datetime) -> Taken:
-    order, wallet = _order_and_wallet(found.subject_ref, at)
-    payment = payments.locked(found.id)
-    if payment.state in ("paid", "late"):  # a twin was first
-        return Taken("known", payments.problem_of(payment, fact, at=at), payment.id)
-    late = order.state not in UNPAID
-    payments.accept(payment, fact, late=late, why=why, at=at)
-    if late:
-        _give_back_late(order, payment, at)
-        return Taken("late", None, payment.id)
-    _pay(order, wallet, payment, at)
-    return Taken("accepted", None, payment.id)
+    """One look that locks, one write that does all of it: notices come by the thousand and are answered in time."""
+    row = payments.stand(found.id)
+    if row.payment_state in ("paid", "late"):  # a twin was first
+        problem = None if row.transaction_id == fact.transaction_id else "transaction"
+        return Taken("refused" if problem else "known", problem, found.id)
+    if row.order_state in UNPAID:
+        payments.accept(found.id, fact, late=False, why=why, at=at, order=_as_paid(row, at))
+        if row.other_payment is not None:  # a number was given up and paid all the same
+            payments.begin_closing(payments.locked(row.other_payment), why="paid by another", at=at)
+        return Taken("accepted", None, found.id)
+    payments.accept(found.id, fact, late=True, why=why, at=at)
+    _give_back_late(_locked(row.order_id), payments.locked(found.id), at)
+    return Taken("late", None, found.id)
 
 
-def _pay(order: Order, wallet: funding.Wallet, payment: Payment, at: datetime) -> None:
-    """The money is there: the held credits are spent, the reserved pieces sold, the codes issued."""
-    committed = ledger.account(program_id=order.program_id, asset=CREDITS, kind="committed")
-    spent = funding.settle(wallet=wallet, transfer_id=order.transfer_id, to_account_id=committed, at=at)
-    item = mall.sell_reserved(item_id=order.item_id, pieces=order.quantity)
-    order.state, order.paid_at, order.closing_as = "paid", at, None
-    session().flush()
-    other = payments.open_of(order.id)  # a number that was given up and paid all the same leaves another one open
-    if other is not None:
-        payments.begin_closing(other, why="paid by another", at=at)
-    issue_codes(order, item, per_piece(order, spent.parts), at)
-    shipping.plan(payment=payment, logistics=LOGISTICS[item.kind], title=f"{item.name} ×{order.quantity}", at=at)
-    _tell(order, "paid", "您的订单已支付成功，请在“我的订单”中查看。", "Your order is paid. See it in “My orders”.", at)
+def _as_paid(row: Any, at: datetime) -> dict[str, Any]:
+    """What an order becomes when its money is there: codes for its pieces, and how they reach the person."""
+    parts = [ledger.LotPart(*part) for part in row.parts]
+    logistics = LOGISTICS[row.item_kind]
+    return {
+        "codes": redemptions.as_written(per_piece(row, parts), settlement_fen=row.settlement_fen),
+        "valid_until": redemptions.valid_until(row.valid_days, at).isoformat(),
+        "logistics": logistics,
+        "ship": "waiting" if logistics == shipping.EXPRESS else "due",
+        "title": f"{row.item_name} ×{row.quantity}"[:120],
+        "zh": "您的订单已支付成功，请在“我的订单”中查看。",
+        "en": "Your order is paid. See it in “My orders”.",
+    }
 
 
 def _give_back_late(order: Order, payment: Payment, at: datetime) -> None:
@@ -246,10 +248,12 @@ def _refunded(order: Order, payment: Payment, refund_row: payments.Refund, at: d
 
 
 def due_to_end(at: datetime, limit: int = 200) -> list[tuple[int, str]]:
-    """Unpaid orders whose time is over or that are being closed, with what they become."""
+    """Unpaid orders whose time is over, with what they become. Where a number is being closed, its look goes on."""
     query = """
-        select id, coalesce(closing_as, 'timed_out') as become from orders
+        select id, coalesce(closing_as, 'timed_out') as become from orders o
         where state in ('placed', 'paying') and (closing_as is not null or pay_until <= %(until)s)
+          and not exists (select from payments p where p.subject_kind = 'order' and p.subject_ref = o.id
+                          and p.state = 'closing')
         order by pay_until limit %(limit)s
     """
     return [(row.id, row.become) for row in read(query, {"until": at - CLOSE_AFTER, "limit": limit})]

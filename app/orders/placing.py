@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import errors as pg
 from sqlalchemy import select, update
@@ -131,7 +131,18 @@ def issue_codes(order: Order, item: Item, pieces: Sequence[Sequence[ledger.LotPa
     ]
 
 
-def per_piece(order: Order, parts: Sequence[ledger.LotPart]) -> list[list[ledger.LotPart]]:
+class Ordered(Protocol):
+    """What the dealing needs of an order, whether it is a row or a model."""
+
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def credits(self) -> int: ...
+    @property
+    def settlement_fen(self) -> int: ...
+
+
+def per_piece(order: Ordered, parts: Sequence[ledger.LotPart]) -> list[list[ledger.LotPart]]:
     """Deal the lots that paid out to the pieces, each piece its price as ordered, oldest first.
 
     Raises ITEM_UNDERFUNDED when the credits of a piece are worth less than what the merchant is owed for it.
@@ -149,7 +160,7 @@ def per_piece(order: Order, parts: Sequence[ledger.LotPart]) -> list[list[ledger
             if queue[0][1] == 0:
                 queue.pop(0)
         if sum(worth_fen(piece)) < order.settlement_fen:
-            raise mall.ITEM_UNDERFUNDED(item=str(order.item_id))
+            raise mall.ITEM_UNDERFUNDED(settlement_fen=str(order.settlement_fen))
         pieces.append(piece)
     return pieces
 

@@ -22,7 +22,7 @@ from app.payments.opening import (
     words,
 )
 from app.payments.queries import due_payments, due_refunds, of_order, refunds_of_order, timeline
-from app.payments.settling import PAID, accept, find, problem_of
+from app.payments.settling import PAID, accept, find, problem_of, stand
 
 __all__ = [
     "CASH_CLOSED",
@@ -56,6 +56,7 @@ __all__ = [
     "refunds",
     "refunds_of_order",
     "shipping",
+    "stand",
     "timeline",
     "usable_prepay",
     "words",

@@ -1,6 +1,7 @@
 """Every fen of a payment in the ledger: WeChat's clearing account, the order's money, what must go back, fees.
 
-Like ``bank``, the account ``wechat`` is the world outside: what stands there for us counts negative.
+Like ``bank``, the account ``wechat`` is the world outside: what stands there for us counts negative. What comes in is
+booked by the database function ``payment_accept``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,6 @@ from app.payments.models import Payment, Refund
 from app.units import FEN
 
 CLEARING, ORDER_MONEY, REFUND_DUE, FEES = "wechat", "order_money", "refund_due", "payment_fees"
-
-
-def take_in(payment: Payment, *, at: datetime) -> int:
-    """A payment has arrived at WeChat: it is the order's money now. Answers the transfer; twice is once."""
-    clearing, money = _accounts(payment, CLEARING, ORDER_MONEY)
-    legs = [(clearing, -payment.total_fen), (money, payment.total_fen)]
-    return _post(payment, "payment", payment.out_trade_no, legs, at)
 
 
 def set_aside(payment: Payment, out_refund_no: str, fen: int, *, at: datetime) -> int:

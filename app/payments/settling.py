@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
+
+from app import ledger
 from app.db import run
-from app.payments import money
 from app.payments.facts import TransactionFact
-from app.payments.models import Payment
-from app.payments.opening import payer_hash, step
+from app.payments.opening import payer_hash
 
 PAID = ("SUCCESS", "REFUND")  # a started refund says that it was paid
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 _FIND = """
-    select id, subject_ref, person_id, program_id, appid, mchid, payer_hash, out_trade_no, total_fen, state,
-           transaction_id, looked_at
-    from payments where out_trade_no = %(number)s
+    select id, subject_ref, appid, mchid, payer_hash, out_trade_no, total_fen, state, transaction_id from payments
+    where out_trade_no = %(number)s
 """
 
 
@@ -48,11 +50,37 @@ def problem_of(payment: Any, fact: TransactionFact, *, at: datetime) -> str | No
     return None
 
 
-def accept(payment: Payment, fact: TransactionFact, *, late: bool, why: str, at: datetime) -> None:
-    """WeChat has the money of a locked payment: book it, as paid for its subject or as one that came too late."""
-    payment.transaction_id = fact.transaction_id
-    payment.payer_total_fen = fact.payer_total_fen
-    payment.success_at = fact.success_time
-    payment.transfer_id = money.take_in(payment, at=at)
-    payment.next_look_at = None
-    step(payment, "late" if late else "paid", why, at)
+_LOCK = "select * from payment_lock(%(id)s)"
+_ACCEPT = "select payment_accept(%(facts)s::jsonb, %(at)s)"
+
+
+def stand(payment_id: int) -> Any:
+    """A payment and its order as they stand, both locked under the person's wallet."""
+    return run(_LOCK, {"id": payment_id})[0]
+
+
+def accept(
+    payment_id: int,
+    fact: TransactionFact,
+    *,
+    late: bool,
+    why: str,
+    at: datetime,
+    order: Mapping[str, Any] | None = None,
+) -> None:
+    """WeChat has the money of a payment that :func:`stand` has locked: book it, with what it means for its ``order``;
+    or as money that came too late."""
+    success = fact.success_time
+    facts = {
+        "payment": payment_id,
+        "late": late,
+        "transaction": fact.transaction_id,
+        "payer_total": fact.payer_total_fen,
+        "success_at": None if success is None else success.isoformat(),
+        "why": why,
+        **(order or {}),
+    }
+    try:
+        run(_ACCEPT, {"facts": json.dumps(facts), "at": at})
+    except psycopg.Error as error:
+        raise ledger.refusal(error) from error

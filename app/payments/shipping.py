@@ -1,4 +1,8 @@
-"""What WeChat must hear about the goods of a payment, or the money stays frozen (order shipping management, 3.10)."""
+"""What WeChat must hear about the goods of a payment, or the money stays frozen (order shipping management, 3.10).
+
+A shipment is made with the payment that it belongs to (``payment_accept``), due ten seconds later: before that WeChat
+doesn't know the payment (10060001). The sweep of every minute uploads what is due.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +11,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import later
 from app.db import read, session
 from app.errors import NOT_FOUND, STATE_CONFLICT
 from app.payments import differences
 from app.payments.models import Payment, Shipment
 
 EXPRESS, CITY, VIRTUAL, PICK_UP = 1, 2, 3, 4
-KNOWN_AFTER = timedelta(seconds=10)  # before that WeChat doesn't know the payment (10060001)
 GIVE_UP_AFTER = 12
-
-
-def plan(*, payment: Payment, logistics: int, title: str, at: datetime) -> Shipment:
-    """Plan the upload of a payment that was accepted; express waits until it is shipped."""
-    ready = logistics != EXPRESS
-    shipment = Shipment(
-        payment_id=payment.id,
-        logistics=logistics,
-        title=title[:120],
-        state="due" if ready else "waiting",
-        next_try_at=at + KNOWN_AFTER if ready else None,
-    )
-    session().add(shipment)
-    session().flush()
-    if ready:
-        _queue(shipment)
-    return shipment
 
 
 def ship(*, payment_id: int, carrier: str, tracking_no: str, at: datetime) -> Shipment:
@@ -46,7 +31,6 @@ def ship(*, payment_id: int, carrier: str, tracking_no: str, at: datetime) -> Sh
         raise STATE_CONFLICT(state=found.state)
     found.carrier, found.tracking_no, found.state, found.next_try_at = carrier, tracking_no, "due", at
     session().flush()
-    _queue(found)
     return found
 
 
@@ -66,7 +50,6 @@ def put_off(shipment_id: int, *, problem: str, at: datetime) -> None:
     found.problem = problem
     found.next_try_at = at + timedelta(seconds=min(10 * 2**found.tries, 1800))
     session().flush()
-    _queue(found)
 
 
 def give_up(shipment_id: int, *, problem: str, at: datetime) -> None:
@@ -113,7 +96,3 @@ def _locked(shipment_id: int) -> Shipment:
     if found is None:
         raise NOT_FOUND(shipment=str(shipment_id))
     return found
-
-
-def _queue(shipment: Shipment) -> None:
-    later.defer(later.SHIPMENT, key=f"shipment:{shipment.id}", at=shipment.next_try_at, shipment_id=shipment.id)

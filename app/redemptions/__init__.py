@@ -13,11 +13,13 @@ from app.redemptions.actions import (
     UNDO_TOO_LATE,
     UNDO_WITHIN,
     Verdict,
+    as_written,
     issue,
     preview,
     redeem,
     spendable,
     undo,
+    valid_until,
     withdraw,
 )
 from app.redemptions.models import Code, CodeFunding, Redemption
@@ -47,6 +49,7 @@ __all__ = [
     "CodeFunding",
     "Redemption",
     "Verdict",
+    "as_written",
     "codes_of_order",
     "codes_of_person",
     "codes_shown",
@@ -59,5 +62,6 @@ __all__ = [
     "spendable",
     "tally",
     "undo",
+    "valid_until",
     "withdraw",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -86,8 +87,7 @@ def issue(
     at: datetime,
 ) -> Code:
     """Issue a code for one piece; its price to the merchant and the budgets behind it are frozen now."""
-    plain = typed_code.new()
-    last_day = clock.business_day(at) + timedelta(days=valid_days)
+    code_hash, code_sealed = new_secret()
     code = Code(
         program_id=program_id,
         merchant_id=merchant_id,
@@ -95,11 +95,11 @@ def issue(
         order_id=order_id,
         title=title,
         title_en=title_en,
-        code_hash=vault.keyed_hash(HASHED, plain),
-        code_sealed=vault.encrypt(HASHED, plain),
+        code_hash=code_hash,
+        code_sealed=code_sealed,
         settlement_fen=settlement_fen,
         valid_from=at,
-        valid_until=clock.day_start(last_day + timedelta(days=1)),
+        valid_until=valid_until(valid_days, at),
         state="issued",
     )
     session().add(code)
@@ -117,6 +117,33 @@ def issue(
     ]
     connection().execute(insert(CodeFunding), rows)
     return code
+
+
+def new_secret() -> tuple[bytes, bytes]:
+    """A new code as it is kept: the hash by which it is found, and sealed, to be shown to its owner."""
+    plain = typed_code.new()
+    return vault.keyed_hash(HASHED, plain), vault.encrypt(HASHED, plain)
+
+
+def valid_until(valid_days: int, at: datetime) -> datetime:
+    """The end of a code's last Shanghai day."""
+    return clock.day_start(clock.business_day(at) + timedelta(days=valid_days + 1))
+
+
+def as_written(pieces: Sequence[Sequence[LotPart]], *, settlement_fen: int) -> list[dict[str, Any]]:
+    """New codes for pieces, as the database function ``payment_accept`` writes them."""
+    made = []
+    for parts in pieces:
+        code_hash, code_sealed = new_secret()
+        drawn = zip(parts, draw(parts, settlement_fen), strict=True)
+        made.append(
+            {
+                "hash": base64.b64encode(code_hash).decode(),
+                "sealed": base64.b64encode(code_sealed).decode(),
+                "parts": [[part.lot_id, part.budget_id, part.price_fen, part.credits, fen] for part, fen in drawn],
+            }
+        )
+    return made
 
 
 def preview(*, typed: str, shop_id: int, staff_person_id: int, at: datetime) -> Any:

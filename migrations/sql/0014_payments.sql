@@ -216,3 +216,115 @@ create table payment_differences (
 create index ix_payment_differences_open on payment_differences (id) where state = 'open';
 
 select make_append_only('payment_steps');
+
+-- An accepted payment is one look and one write, so that a notice is answered in time however many come at once.
+-- The look: everything about a payment and its order, locked in the one order (wallet, order, payment).
+create function payment_lock(wanted bigint)
+returns table (
+  payment_state text, transaction_id text, order_id bigint, order_state text, quantity bigint, credits bigint,
+  settlement_fen bigint, hold_transfer bigint, person_id bigint, program_id bigint, merchant_id bigint, item_name text,
+  item_name_en text, item_kind text, valid_days bigint, other_payment bigint, parts jsonb
+)
+language plpgsql as $$
+declare
+  o orders;
+  p payments;
+begin
+  select x.* into o from orders x join payments y on y.subject_ref = x.id where y.id = wanted;
+  perform 1 from wallets w where w.id = o.wallet_id for update;
+  select x.* into o from orders x where x.id = o.id for update;
+  select x.* into p from payments x where x.id = wanted for update;
+  return query
+    select p.state, p.transaction_id, o.id, o.state, o.quantity, o.credits, o.settlement_fen, o.transfer_id,
+           o.person_id, o.program_id, i.merchant_id, i.name, i.name_en, i.kind, i.valid_days,
+           (select x.id from payments x where x.subject_kind = 'order' and x.subject_ref = o.id and x.id <> wanted
+              and x.state in ('created', 'waiting', 'closing')),
+           (select jsonb_agg(jsonb_build_array(u.lot_id, l.budget_id, l.price_fen, u.amount) order by u.id)
+            from lot_uses u join lots l on l.id = u.lot_id where u.transfer_id = o.transfer_id)
+    from items i where i.id = o.item_id;
+end $$;
+
+-- The write: the money is booked, and when it came in time the held credits are spent, the order is paid, its codes are
+-- issued, its shipment planned, its person told; the item's counters, the hottest row, come last.
+--   {"payment", "late", "transaction", "payer_total", "success_at", "why", "codes": [{"hash", "sealed", "parts": …}], …}
+create function payment_accept(facts jsonb, at timestamptz)
+returns bigint
+language plpgsql as $$
+declare
+  late boolean := (facts->>'late')::boolean;
+  p payments;
+  o orders;
+  w wallets;
+  i items;
+  clearing bigint;
+  money bigint;
+  committed bigint;
+  drafts jsonb;
+  posted bigint[];
+begin
+  select x.* into p from payments x where x.id = (facts->>'payment')::bigint;
+  select x.* into o from orders x where x.id = p.subject_ref;
+  select x.* into w from wallets x where x.id = o.wallet_id;
+  clearing := account_of(p.program_id, 'fen', 'wechat', p.mchid, false);
+  insert into accounts (program_id, asset, kind, owner_key, guarded, balance)
+  values (p.program_id, 'fen', 'order_money', 'payment:' || p.id, true, 0) returning id into money;
+  drafts := jsonb_build_array(jsonb_build_object('p', p.program_id, 'r', 'payment', 's', p.out_trade_no,
+    'l', jsonb_build_array(jsonb_build_array(clearing, -p.total_fen), jsonb_build_array(money, p.total_fen))));
+  if not late then
+    committed := account_of(p.program_id, 'credits', 'committed', '', false);
+    drafts := drafts || jsonb_build_object('p', p.program_id, 'r', 'hold.end', 's', 'hold:' || o.transfer_id,
+      'l', jsonb_build_array(jsonb_build_array(w.hold_account_id, -o.credits), jsonb_build_array(committed, o.credits)));
+  end if;
+  select array_agg(x.transfer_id order by x.ord) into posted from ledger_post(drafts, at) x;
+  update payments set state = case when late then 'late' else 'paid' end, transaction_id = facts->>'transaction',
+    payer_total_fen = (facts->>'payer_total')::bigint, success_at = (facts->>'success_at')::timestamptz,
+    transfer_id = posted[1], next_look_at = null
+  where id = p.id;
+  insert into payment_steps (payment_id, from_state, to_state, why, at)
+  values (p.id, p.state, case when late then 'late' else 'paid' end, facts->>'why', at);
+  if late then
+    return posted[1];
+  end if;
+
+  update orders set state = 'paid', paid_at = at, closing_as = null where id = o.id;
+  select x.* into i from items x where x.id = o.item_id;
+  with made as (
+    insert into codes (program_id, merchant_id, person_id, order_id, title, title_en, code_hash, code_sealed,
+                       settlement_fen, valid_from, valid_until)
+    select o.program_id, i.merchant_id, o.person_id, o.id, i.name, i.name_en, decode(c.hash, 'base64'),
+           decode(c.sealed, 'base64'), o.settlement_fen, at, (facts->>'valid_until')::timestamptz
+    from jsonb_to_recordset(facts->'codes') as c (hash text, sealed text)
+    returning id, code_hash
+  )
+  insert into code_fundings (code_id, lot_id, budget_id, price_fen, credits, draw_fen)
+  select m.id, (f->>0)::bigint, (f->>1)::bigint, (f->>2)::bigint, (f->>3)::bigint, (f->>4)::bigint
+  from jsonb_to_recordset(facts->'codes') as c (hash text, parts jsonb)
+  join made m on m.code_hash = decode(c.hash, 'base64') cross join lateral jsonb_array_elements(c.parts) f;
+  insert into shipments (payment_id, logistics, title, state, next_try_at)
+  values (p.id, (facts->>'logistics')::bigint, facts->>'title', facts->>'ship',
+          case when facts->>'ship' = 'due' then at + interval '10 seconds' end);
+  insert into notices (notice_key, program_id, person_id, kind, zh, en, details, created_at)
+  values ('order:' || o.id || ':paid', o.program_id, o.person_id, 'order.paid', facts->>'zh', facts->>'en',
+          jsonb_build_object('order_id', o.id::text), at)
+  on conflict do nothing;
+  update items set reserved = reserved - o.quantity, sold = sold + o.quantity where id = o.item_id;
+  return posted[1];
+end $$;
+
+create function account_of(wanted_program bigint, wanted_asset text, wanted_kind text, wanted_owner text, guard boolean)
+returns bigint
+language plpgsql as $$
+declare
+  found_id bigint;
+begin
+  select a.id into found_id from accounts a where a.program_id = wanted_program and a.asset = wanted_asset
+    and a.kind = wanted_kind and a.owner_key = wanted_owner;
+  if found_id is null then
+    insert into accounts (program_id, asset, kind, owner_key, guarded, balance)
+    values (wanted_program, wanted_asset, wanted_kind, wanted_owner, guard, case when guard then 0 end)
+    on conflict do nothing;
+    select a.id into found_id from accounts a where a.program_id = wanted_program and a.asset = wanted_asset
+      and a.kind = wanted_kind and a.owner_key = wanted_owner;
+  end if;
+  return found_id;
+end $$;

@@ -117,7 +117,7 @@ class Shop:
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    with Sandbox(keys()[0]) as running:
+    with Sandbox(keys()[0], strict=True) as running:
         yield running
 
 
