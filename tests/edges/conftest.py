@@ -64,6 +64,7 @@ def wechat(app: Any) -> Iterator[Server]:
     app.extensions["wechat_login"] = before
     server.shutdown()
     server.server_close()
+    assert server.state.journal.violations == []
 
 
 @pytest.fixture
