@@ -118,6 +118,13 @@ def refund_again(refund_id: int, reason: str, handle: str) -> None:
         _ask(AGAIN, {"refund_id": refund_id}, reason, handle, found.program_id)
 
 
+@group.command("sweep")
+def sweep() -> None:
+    """Do what is due now, instead of at the worker's next full minute: looks, closings, refunds, uploads."""
+    with refused_with_words():
+        click.echo(f"{till.sweep()} looked at")
+
+
 @group.command("ship")
 @click.argument("order_id", type=int)
 @click.option("--carrier", required=True, help="WeChat's code of the carrier, for example ZTO")

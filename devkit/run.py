@@ -70,6 +70,7 @@ def _bring_up(sup: Supervisor, servers: Servers | None, web: Reserved, wechat: l
     ports = zip(("--port", "--pay-port", "--backup-port"), wechat, strict=True)
     sandbox = [python, "-m", "wechat.sandbox", "--state", str(WECHAT)]
     sandbox += [word for name, port in ports for word in (name, str(port.number))]
+    sandbox += ["--push-url", f"{address}/wechat/push/{{appid}}"]
     sup.start(Child("wechat", sandbox, environ, DEMO / "wechat.log"))
     _step("migrations", ["db", "upgrade"], environ)
     _step("demo", ["demo", "seed"], environ)

@@ -6,20 +6,16 @@ what is due stands in the tables, not in the queue.
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import structlog
 
 import till
-from app import orders, payments
+from app import orders
 from app.clock import business_day, now
-from app.db import transaction
-from app.payments import shipping
 from wechat.pay import errors as pay
 
 log = structlog.get_logger("jobs")
-SWEEP_SECONDS = 45.0
 
 
 def look(payment_id: int) -> None:
@@ -43,32 +39,8 @@ def end_order(order_id: int) -> None:
 
 
 def sweep() -> int:
-    """Everything about payments that is due, oldest first, for most of a minute; answers how much it was."""
-    total, until = 0, time.monotonic() + SWEEP_SECONDS
-    while done := _sweep_once():
-        total += done
-        if time.monotonic() > until:
-            break
-    return total
-
-
-def _sweep_once() -> int:
-    desk, at = till.find(), now()
-    with transaction():
-        ends = orders.due_to_end(at)
-    for order_id, become in ends:
-        till.end_order(desk, order_id=order_id, become=become)
-    if desk is None:
-        return 0
-    with transaction():
-        looks, backs, ships = payments.due_payments(at), payments.due_refunds(at), shipping.due(at)
-    for payment_id in looks:
-        till.look(desk, payment_id)
-    for refund_id in backs:
-        till.work_refund(desk, refund_id)
-    for shipment_id in ships:
-        till.upload(desk, shipment_id)
-    return len(looks) + len(backs) + len(ships)
+    """Everything about payments that is due; answers how much it was."""
+    return till.sweep()
 
 
 def reconcile() -> int:

@@ -10,6 +10,7 @@ from till.calls import call_up, end_order, look, refresh, work_refund
 from till.desk import NOTICES, Desk, find, get, register
 from till.hearing import Heard, hear
 from till.shipping import upload
+from till.sweeping import sweep
 
 __all__ = [
     "NOTICES",
@@ -24,6 +25,7 @@ __all__ = [
     "reconcile",
     "refresh",
     "register",
+    "sweep",
     "upload",
     "work_refund",
 ]

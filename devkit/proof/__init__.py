@@ -21,6 +21,7 @@ from devkit.servers import Servers, ServersError
 
 HISTORIES = 10_000
 KILL_SECONDS = 90.0
+ORDERS = 1_000
 
 
 @dataclass
@@ -57,6 +58,8 @@ def proof(arguments: list[str]) -> int:
             report.add("kills", "skipped: the servers are not ours to kill")
         elif options.kill_seconds > 0:
             _kills(report, options, servers, environ)
+        if servers is not None and options.orders > 0:
+            _payments(report, options, servers, environ)
         _invariants(report, environ)
         if servers is not None:
             _boards(report, environ)
@@ -69,6 +72,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py proof", description="Prove the invariants after histories and kills.")
     parser.add_argument("--histories", type=int, default=HISTORIES, help=f"how many (default {HISTORIES})")
     parser.add_argument("--kill-seconds", type=float, default=KILL_SECONDS, help="load and kills; 0 leaves them out")
+    parser.add_argument("--orders", type=int, default=ORDERS, help=f"paid through the local WeChat (default {ORDERS})")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="for everything that is drawn")
     return parser.parse_args(arguments)
 
@@ -117,6 +121,32 @@ def _kills(report: Report, options: argparse.Namespace, servers: Servers, enviro
         print(f"         {line}")
     if not seen.fine:
         print(f"         the client's journal: var/proof/journal-{options.seed}.jsonl")
+
+
+def _payments(report: Report, options: argparse.Namespace, servers: Servers, environ: dict[str, str]) -> None:
+    from devkit.proof.payments import through_wechat
+
+    seen = through_wechat(servers, environ, orders=options.orders, seed=options.seed)
+
+    def counted(counter: Any) -> str:
+        return ", ".join(f"{what} {count}" for what, count in sorted(counter.items())) or "none"
+
+    report.add(
+        "orders through the local WeChat", f"{seen.orders} in {seen.seconds:.0f} s, web killed {seen.kills} times"
+    )
+    report.add("  buyers", counted(seen.stories))
+    report.add("  ended", counted(seen.states), not seen.unfinished)
+    report.add("  refunds asked under way", counted(seen.refunds_asked))
+    report.add("  notices kept", counted(seen.notices))
+    report.add(
+        "  bills", f"differences: {counted(seen.differences)}; unmatched {len(seen.unmatched)}", not seen.unmatched
+    )
+    report.add("  paid twice, or kept for nothing", str(len(seen.twice)), not seen.twice)
+    report.add("  forged accepted", str(len(seen.forged)), not seen.forged)
+    fen = f"{seen.at_wechat_fen} at WeChat, {seen.booked_fen} in the ledger"
+    report.add("  fen", fen, not seen.fen)
+    for line in [*seen.unfinished, *seen.unmatched, *seen.twice, *seen.forged, *seen.fen][:20]:
+        print(f"         {line}")
 
 
 def _invariants(report: Report, environ: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,7 +65,7 @@ def under_load(servers: Servers, environ: dict[str, str], *, seconds: float, see
     journal = Journal(HOME / f"journal-{seed}.jsonl")
     journal.file.unlink(missing_ok=True)
     outcome = Outcome()
-    with _product(environ) as (children, address):
+    with product(environ) as (children, address):
         people = [Person(number, address, town, journal, seed) for number in range(CLIENTS)]
         for person in people:
             person.start()
@@ -77,7 +77,7 @@ def under_load(servers: Servers, environ: dict[str, str], *, seconds: float, see
             turn += 1
             _kill(target, children, servers, chance)
             outcome.kills[target] += 1
-        _ready(address, children)
+        ready(address, children)
         time.sleep(1.0)
         for person in people:
             person.stopping.set()
@@ -105,10 +105,13 @@ def _town(environ: dict[str, str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _product(environ: dict[str, str]) -> Iterator[tuple[dict[str, Child], tuple[str, int]]]:
-    """Web and worker as in production; ended by their ids afterwards."""
+def product(
+    environ: dict[str, str], more: Callable[[str], dict[str, str]] = lambda address: {}
+) -> Iterator[tuple[dict[str, Child], tuple[str, int]]]:
+    """Web and worker as in production; ended by their ids afterwards. ``more``: settings that name our own address."""
     port = reserve(8800)
     settings = {**environ, "HOST": HOST, "PORT": str(port.number), "LOG_LEVEL": "WARNING"}
+    settings |= more(f"http://{HOST}:{port.number}")
     gunicorn = [sys.executable, "-m", "gunicorn", "wsgi:create_app()"]
     children = {
         "web": Child("web", gunicorn, settings, HOME / "web.log"),
@@ -117,7 +120,7 @@ def _product(environ: dict[str, str]) -> Iterator[tuple[dict[str, Child], tuple[
     try:
         for child in children.values():
             child.start()
-        _ready((HOST, port.number), children)
+        ready((HOST, port.number), children)
         yield children, (HOST, port.number)
     finally:
         for child in reversed(children.values()):
@@ -136,7 +139,7 @@ def _end(child: Child) -> None:
     child.process.wait()
 
 
-def _ready(address: tuple[str, int], children: dict[str, Child]) -> None:
+def ready(address: tuple[str, int], children: dict[str, Child]) -> None:
     page = f"http://{address[0]}:{address[1]}/readyz"
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
@@ -152,7 +155,7 @@ def _ready(address: tuple[str, int], children: dict[str, Child]) -> None:
 
 def _kill(target: str, children: dict[str, Child], servers: Servers, chance: random.Random) -> None:
     if target == "web":
-        _kill_web(children["web"], chance)
+        kill_web(children["web"], chance)
     elif target == "worker":
         worker = children["worker"]
         if worker.process is not None:
@@ -164,7 +167,7 @@ def _kill(target: str, children: dict[str, Child], servers: Servers, chance: ran
         servers.start()
 
 
-def _kill_web(web: Child, chance: random.Random) -> None:
+def kill_web(web: Child, chance: random.Random) -> None:
     """One of gunicorn's processes; gunicorn itself starts another."""
     if web.process is None:
         return

@@ -92,12 +92,17 @@ def scene(town: Town, number: str, chance: random.Random) -> Scene:
     return Scene(number, tuple(new_people(town.program_id, 2, at)), budget.id, item_id, project.id)
 
 
-def new_item(town: Town, code: str, *, price_credits: int, stock: int, per_person: int | None) -> int:
-    """A voucher whose settlement price uses most of what its credits are worth; inside a transaction."""
+def new_item(
+    town: Town, code: str, *, price_credits: int, stock: int, per_person: int | None, price_fen: int = 0
+) -> int:
+    """A voucher, or a service with a cash part, whose settlement price uses most of what its credits are worth.
+
+    Inside a transaction."""
     item = Item(
         program_id=town.program_id,
         code=code,
-        kind="voucher",
+        kind="service" if price_fen else "voucher",
+        price_fen=price_fen,
         merchant_id=town.merchant_id,
         name="茶",
         name_en="Tea",
@@ -166,8 +171,8 @@ def with_phones(count: int = 24, credits: int = 20_000) -> dict[str, Any]:
             program_id=town.program_id, code="trees", name="种树", name_en="Trees", target_credits=10_000_000
         )
         project_id = project.id
-    phones = [_phone(town, credits, at) for _ in range(count)]
-    clerks = [_phone(town, 0, at) for _ in range(CLERKS)]
+    phones = [phone(town, credits, at) for _ in range(count)]
+    clerks = [phone(town, 0, at) for _ in range(CLERKS)]
     with transaction():
         for clerk in clerks:
             merchants.employ(shop_id=town.shop_id, person_id=int(clerk["person"]), role="clerk", at=at)
@@ -181,10 +186,13 @@ def with_phones(count: int = 24, credits: int = 20_000) -> dict[str, Any]:
     }
 
 
-def _phone(town: Town, credits: int, at: datetime) -> dict[str, str]:
+def phone(
+    town: Town, credits: int, at: datetime, *, appid: str = "wxproof0000000000", openid: str = ""
+) -> dict[str, str]:
+    """A member with credits and an open session. Commits as it goes."""
     with transaction():
         login = people.sign_in(
-            appid="wxproof0000000000", openid=f"o-{secrets.token_hex(12)}", at=at, session_days=30, device="proof"
+            appid=appid, openid=openid or f"o-{secrets.token_hex(12)}", at=at, session_days=30, device="proof"
         )
         program = programs.by_code(town.code)
         version = programs.terms_in_force(program.id, at).version
