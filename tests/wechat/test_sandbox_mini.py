@@ -681,3 +681,31 @@ def test_unknown_paths_and_fields(box: Sandbox) -> None:
     token = stable(box)["access_token"]
     requests.post(f"{box.api_base}{interface.path}", params={"access_token": token}, json=content, timeout=5)
     assert violations(box) == ["field colour is not documented"]
+
+
+def test_several_mini_programs_of_one_company(box: Sandbox, api: Api) -> None:
+    """Openids and tokens differ, the unionid and the merchant are one."""
+    other = "wxlocal000000000002"
+    content = {"appid": other, "secret": "another-secret"}
+    assert requests.post(f"{box.api_base}/_sandbox/apps", json=content, timeout=5).json()["apps"][1] == other
+    assert (
+        requests.post(f"{box.api_base}/_sandbox/apps", json={**content, "appid": "wx1"}, timeout=5).status_code == 422
+    )
+    box.state.with_unionid = box.apps[other].state.with_unionid = True
+    people = []
+    for appid, secret in ((box.identity.appid, box.identity.secret), (other, "another-secret")):
+        given = requests.post(f"{box.api_base}/_sandbox/codes", json={"user": "alice", "app": appid}, timeout=5).json()
+        people.append(Login(appid=appid, secret=secret, base=box.api_base).exchange(given["code"]))
+    assert people[0].openid != people[1].openid and people[0].unionid == people[1].unionid
+    second = Api(appid=other, secret="another-secret", base=box.api_base, store=None)
+    assert shipping.is_trade_managed(api) and shipping.is_trade_managed(second)
+    assert safety.check_text(second, content="你好", openid=people[1].openid, scene=2).suggest == "pass"
+    with pytest.raises(errors.BadRequest):
+        safety.check_text(second, content="你好", openid=people[0].openid, scene=2)
+    client = client_of(box)
+    prepay_id = order(box, client, appid=other, openid=people[1].openid)
+    parameters = client.call_up(appid=other, prepay_id=prepay_id)
+    assert box.call_up(parameters, people[1].openid).order == "ORDER0001"
+    box.pay("ORDER0001")
+    assert client.query("ORDER0001").appid == other
+    assert violations(box) == []

@@ -18,6 +18,7 @@ from wechat.sandbox.keeping import keep, recall
 
 STATE = Path("var") / "wechat"
 KEEP_SECONDS = 10.0
+MORE = ("SECRET", "PUSH_TOKEN", "PUSH_AES_KEY")
 SAYS = "python -m wechat.sandbox"
 
 
@@ -72,7 +73,7 @@ def serve(words: list[str]) -> int:
     parser.add_argument("--pay-port", type=int, default=0, help="WeChat Pay (0: any free one)")
     parser.add_argument("--backup-port", type=int, default=0, help="WeChat Pay's second address")
     parser.add_argument("--state", type=Path, default=STATE, help="the folder for keys and settings")
-    parser.add_argument("--push-url", default="", help="where the message push goes (as set in WeChat's console)")
+    parser.add_argument("--push-url", default="", help="where pushes go; {appid} stands for the app id")
     options = parser.parse_args(words)
     refuse_production()
     identities.check_names(*_names())
@@ -81,7 +82,10 @@ def serve(words: list[str]) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    box.mini.push.url = options.push_url
+    for appid in filter(None, (name.strip() for name in os.environ.get("WECHAT_MORE_APPS", "").split(","))):
+        box.add_app(appid, *(os.environ.get(f"WECHAT_{what}_{appid}", "") for what in MORE))
+    for appid, mini in box.apps.items():
+        mini.push.url = options.push_url.replace("{appid}", appid)
     kept = options.state / "book.json"
     recall(box, kept)
     with box:

@@ -21,7 +21,7 @@ from typing import Any
 
 from wechat.sandbox.agenda import Agenda
 from wechat.sandbox.clock import Clock
-from wechat.sandbox.identity import ForApplication, Identity, NotLocal, check_local
+from wechat.sandbox.identity import ForApplication, Identity, NotLocal, check_local, check_names
 from wechat.sandbox.journal import Journal
 from wechat.sandbox.mini.service import Mini
 from wechat.sandbox.pay import desk, refunding, shapes
@@ -81,7 +81,8 @@ class Sandbox:
         self.bills = Bills(self.book)
         self.notices = Notices(self, seed)
         self.switches = Switches()
-        self.mini = Mini(self)
+        self.mini = Mini(self, self.state, identity.push_token, identity.push_aes_key)
+        self.apps = {identity.appid: self.mini}
         self._nonces: set[str] = set()
         self._nonce_order: deque[str] = deque()
         self.api = Server(api_port, self.state, self)
@@ -159,9 +160,22 @@ class Sandbox:
 
     # -- acting as the user and as WeChat
 
-    def user(self, name: str) -> User:
-        """The user of this name, made when new."""
-        return self.state.add_user(name)
+    def user(self, name: str, appid: str = "") -> User:
+        """The user of this name, made when new, as the main mini-program (or another one) knows them."""
+        return (self.apps[appid].state if appid else self.state).add_user(name)
+
+    def user_of(self, openid: str) -> User | None:
+        """Whoever has this openid in any of the mini-programs."""
+        return next((m.state.by_openid[openid] for m in self.apps.values() if openid in m.state.by_openid), None)
+
+    def add_app(self, appid: str, secret: str, push_token: str = "", push_aes_key: str = "") -> Mini:
+        """Another mini-program of the same company, bound to the same merchant. Raises NotLocal."""
+        check_names(appid)
+        state = State(appid, secret, beside=self.state)
+        aes_key = push_aes_key or self.identity.push_aes_key
+        self.apps[appid] = Mini(self, state, push_token or self.identity.push_token, aes_key)
+        self.book.appids.add(appid)
+        return self.apps[appid]
 
     def order(self, number: str) -> Order | None:
         with self.book.lock:
@@ -210,8 +224,12 @@ class Sandbox:
         return True
 
     def account_gone(self, openid: str) -> bool:
-        user = self.state.by_openid.get(openid)
+        user = self.user_of(openid)
         return user is not None and user.account_gone
+
+    def knows(self, appid: str, openid: str) -> bool:
+        """Is this an openid of that mini-program?"""
+        return appid in self.apps and openid in self.apps[appid].state.by_openid
 
     def seen_nonce(self, nonce: str) -> bool:
         """Was this nonce used before? Remembers it."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from wechat.sandbox.faults import FAULT_KINDS, Fault
+from wechat.sandbox.identity import NotLocal
 from wechat.sandbox.state import State
 from wechat.sandbox.wire import Answer, Request
 
@@ -29,9 +30,13 @@ class Call:
     """One control call: who is asked, and what for."""
 
     def __init__(self, state: State, box: Sandbox | None, request: Request) -> None:
-        self.state, self._box = state, box
+        self._box = box
         self.query = {name: values[0] for name, values in request.query.items()}
         self.body = _object(request) if request.method == "POST" else {}
+        self.app = str(self.query.get("app") or self.body.pop("app", ""))
+        if self.app and (box is None or self.app not in box.apps):
+            raise Refused(f"no mini-program {self.app}", 404)
+        self.state = box.apps[self.app].state if box and self.app else state
 
     @property
     def box(self) -> Sandbox:
@@ -75,6 +80,19 @@ def _more(method: str, what: str) -> Callable[[Call], dict[str, Any]]:
     if found is None:
         raise Refused(f"no control call {method} {what}", 404)
     return found
+
+
+def _post_apps(call: Call) -> dict[str, Any]:
+    """Another mini-program: ``appid``, ``secret``, ``push_token``, ``push_aes_key``, ``push_url``. Later calls name it
+    as ``app``."""
+    try:
+        mini = call.box.add_app(
+            call.text("appid"), call.text("secret"), call.text("push_token", ""), call.text("push_aes_key", "")
+        )
+    except NotLocal as refusal:
+        raise Refused(str(refusal)) from None
+    mini.push.url = call.text("push_url", "")
+    return {"apps": sorted(call.box.apps)}
 
 
 def _get_users(call: Call) -> dict[str, Any]:
@@ -165,6 +183,7 @@ def _delete_journal(call: Call) -> dict[str, Any]:
 
 
 CONTROL: dict[tuple[str, str], Callable[[Call], dict[str, Any]]] = {
+    ("POST", "apps"): _post_apps,
     ("GET", "users"): _get_users,
     ("POST", "users"): _post_users,
     ("POST", "codes"): _post_codes,

@@ -17,7 +17,7 @@ SHOWN = 200
 
 
 def mini_of(call: Call) -> Mini:
-    return call.box.mini
+    return call.box.apps[call.app] if call.app else call.box.mini
 
 
 def user_of(call: Call) -> User:

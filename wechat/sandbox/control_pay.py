@@ -32,7 +32,6 @@ def _get_orders(call: Call) -> dict[str, Any]:
 
 
 def _order(call: Call, order: Order) -> dict[str, Any]:
-    user = call.state.by_openid.get(order.openid)
     expired = order.state == "NOTPAY" and call.box.clock.now() >= order.expires
     return {
         "out_trade_no": order.number,
@@ -41,7 +40,7 @@ def _order(call: Call, order: Order) -> dict[str, Any]:
         "payer_fen": order.payer_fen,
         "state": "EXPIRED" if expired else order.state,
         "begun": order.begun,
-        "user": user.name if user else "",
+        "user": _name(call, order),
         "openid": order.openid,
         "created": rfc3339(order.created),
         "expires": rfc3339(order.expires),
@@ -50,6 +49,11 @@ def _order(call: Call, order: Order) -> dict[str, Any]:
         "refunds": list(order.refunds),
         "order_state": state_of(call.box.mini, order) if order.paid_at is not None else 0,
     }
+
+
+def _name(call: Call, order: Order) -> str:
+    user = call.box.user_of(order.openid)
+    return user.name if user else ""
 
 
 def _refund(refund: Refund) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def _post_pay(call: Call) -> dict[str, Any]:
     order = box.order(number)
     user = call.text("user", "")
     try:
-        if user and order is not None and call.state.users.get(user) is not call.state.by_openid.get(order.openid):
+        if user and order is not None and user != _name(call, order):
             raise desk.DeskRefusal("下单账号与支付账号不一致", "the order is another user's")
         if what == "pay":
             said = box.pay(number, coupon_fen=coupon, after=after, anyway=bool(call.body.get("anyway")))

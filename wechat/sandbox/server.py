@@ -28,4 +28,4 @@ class Server(Host):
             return control.answer(self.state, self.box, request)
         if request.path == "/" and request.method == "GET":
             return Answer(200, PAGE.read_bytes(), {"Content-Type": "text/html; charset=utf-8"})
-        return service.answer(self.state, self.box.mini if self.box else None, request)
+        return service.answer(self.state, self.box, request)

@@ -54,15 +54,16 @@ class Code:
 class State:
     """Everything that both hosts share. ``appid`` and ``secret`` are what the application must present."""
 
-    def __init__(self, appid: str, secret: str, *, seed: int = 1) -> None:
+    def __init__(self, appid: str, secret: str, *, seed: int = 1, beside: State | None = None) -> None:
+        """``beside``: another mini-program of the same WeChat; it has the same clock, faults and journal."""
         self.appid, self.secret = appid, secret
-        self.clock = Clock()
+        self.clock: Clock = beside.clock if beside else Clock()
         self.users: dict[str, User] = {}
         self.by_openid: dict[str, User] = {}
         self.codes: dict[str, Code] = {}
-        self.faults = Faults(seed)
-        self.journal = Journal()
-        self.lock = threading.RLock()
+        self.faults: Faults = beside.faults if beside else Faults(seed)
+        self.journal: Journal = beside.journal if beside else Journal()
+        self.lock: threading.RLock = beside.lock if beside else threading.RLock()
         self.keep_session_key = self.with_unionid = False
         self.phone_charges = 0
         self._skew = 0.0
@@ -88,7 +89,7 @@ class State:
         with self.lock:
             if name not in self.users:
                 number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 10**8
-                user = User(name, self._openid(name), about, risky, self._openid(name + "/union"), f"199{number:08d}")
+                user = User(name, self._openid(name), about, risky, _name_of("union", name), f"199{number:08d}")
                 self.users[name] = self.by_openid[user.openid] = user
             return self.users[name]
 
@@ -127,5 +128,10 @@ class State:
         self.journal.add({"at": self.now(), "host": "api", "path": path, "outcome": outcome, "violation": violation})
 
     def _openid(self, name: str) -> str:
-        digest = hashlib.sha256(f"{self.appid}/{name}".encode()).digest()
-        return "o" + base64.urlsafe_b64encode(digest).decode()[:27]
+        return _name_of(self.appid, name)
+
+
+def _name_of(whose: str, name: str) -> str:
+    """An openid of an app, or a unionid, which is the same in all apps."""
+    digest = hashlib.sha256(f"{whose}/{name}".encode()).digest()
+    return "o" + base64.urlsafe_b64encode(digest).decode()[:27]

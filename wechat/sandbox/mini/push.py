@@ -57,8 +57,8 @@ class Push:
     ``numbers_as_text``: as in the official samples. ``mode`` and ``format`` may change at run time.
     """
 
-    def __init__(self, box: Sandbox) -> None:
-        self.box = box
+    def __init__(self, box: Sandbox, appid: str, token: str, aes_key: str) -> None:
+        self.box, self.appid, self.token, self.aes_key = box, appid, token, aes_key
         self.url = ""
         self.mode, self.format = "secure", "json"
         self.numbers_as_text = False
@@ -99,7 +99,7 @@ class Push:
     def verify(self) -> bool:
         """The GET that WeChat's console sends when the address is saved: does it answer the echo?"""
         timestamp, nonce, echo = str(int(self.box.clock.wall())), str(secrets.randbelow(10**9)), secrets.token_hex(9)
-        signature = crypto.push_signature(self.box.identity.push_token, timestamp, nonce)
+        signature = crypto.push_signature(self.token, timestamp, nonce)
         query = {"signature": signature, "timestamp": timestamp, "nonce": nonce, "echostr": echo}
         status, body, _ = outbound("GET", f"{self.url}?{urlencode(query)}", {}, None, WAIT_SECONDS)
         return status == 200 and body == echo.encode()
@@ -173,22 +173,21 @@ class Push:
         try:
             answer = json.loads(said)
             parts = (str(answer["TimeStamp"]), str(answer["Nonce"]), answer["Encrypt"])
-            signed = crypto.push_signature(self.box.identity.push_token, *parts) == answer["MsgSignature"]
-            _, appid = crypto.push_opened(self.box.identity.push_aes_key, answer["Encrypt"])
+            signed = crypto.push_signature(self.token, *parts) == answer["MsgSignature"]
+            _, appid = crypto.push_opened(self.aes_key, answer["Encrypt"])
         except (ValueError, KeyError, TypeError):
             return False
-        return signed and appid == self.box.identity.appid
+        return signed and appid == self.appid
 
     # -- bytes
 
     def bytes_of(self, pushed: Pushed, kind: str = "genuine") -> tuple[dict[str, str], bytes]:
         """Query and body of one attempt, genuine or wrong in one way."""
-        identity = self.box.identity
         message = pushed.message if kind != "unknown_event" else {**pushed.message, "Event": "wxa_pondering_event"}
         timestamp = str(int(self.box.clock.wall()) - (86400 if kind == "stale" else 0))
         nonce = str(secrets.randbelow(10**9))
         query = {
-            "signature": crypto.push_signature(identity.push_token, timestamp, nonce),
+            "signature": crypto.push_signature(self.token, timestamp, nonce),
             "timestamp": timestamp,
             "nonce": nonce,
             "openid": pushed.openid,
@@ -197,11 +196,9 @@ class Push:
             if kind == "wrong_signature":
                 query["signature"] = "0" * 40
             return query, self._body(message)
-        appid = "wxlocal999999999999" if kind == "foreign_appid" else identity.appid
-        sealed = crypto.push_sealed(
-            identity.push_aes_key, self._body(message), appid, bad_padding=kind == "bad_padding"
-        )
-        signature = crypto.push_signature(identity.push_token, timestamp, nonce, sealed)
+        appid = "wxlocal999999999999" if kind == "foreign_appid" else self.appid
+        sealed = crypto.push_sealed(self.aes_key, self._body(message), appid, bad_padding=kind == "bad_padding")
+        signature = crypto.push_signature(self.token, timestamp, nonce, sealed)
         if kind == "wrong_signature":
             signature = crypto.push_signature("another token", timestamp, nonce, sealed)
         if kind == "signature_swapped":

@@ -69,14 +69,14 @@ ROUTES: dict[str, Route] = {
 class Mini:
     """The mini-program's side of a sandbox."""
 
-    def __init__(self, box: Sandbox) -> None:
-        self.box, self.state = box, box.state
+    def __init__(self, box: Sandbox, state: State, push_token: str, push_aes_key: str) -> None:
+        self.box, self.state = box, state
         self.switches = MiniSwitches()
         self.tokens = tokens.Tokens()
         self.messages = messages.Messages()
         self.safety = safety.Safety()
         self.codes = codes.Codes()
-        self.push = Push(box)
+        self.push = Push(box, state.appid, push_token, push_aes_key)
         self.steps: dict[str, dict[str, int]] = {}
 
     def follow_shipping(self, order: Order, told: dict[str, Any]) -> None:
@@ -123,8 +123,10 @@ class Mini:
             self.push.event(order.openid, "trade_manage_remind_shipping", {**told, "msg": "请尽快发货", "pay_time": at})
 
 
-def answer(state: State, mini: Mini | None, request: Request) -> Answer:
+def answer(state: State, box: Sandbox | None, request: Request) -> Answer:
     """Answer a call of the mini-program's side; the journal is written before, so nobody can read it too early."""
+    mini = _whose(box, request) if box else None
+    state = mini.state if mini else state
     fault = state.take_fault(request.path)
     if fault is not None and fault.kind == "delay":
         time.sleep(fault.seconds)
@@ -135,6 +137,19 @@ def answer(state: State, mini: Mini | None, request: Request) -> Answer:
     if fault is not None and fault.kind == "delay_after":
         time.sleep(fault.seconds)
     return done
+
+
+def _whose(box: Sandbox, request: Request) -> Mini:
+    """The mini-program that a call is about: by its app id, by its token, else the main one."""
+    appid, token = (request.query.get(name, [""])[0] for name in ("appid", "access_token"))
+    if not appid and not token:
+        try:
+            named = json.loads(request.body or b"{}").get("appid")
+        except (ValueError, AttributeError, RecursionError):
+            named = ""
+        appid = named if isinstance(named, str) else ""
+    owners = (mini for mini in box.apps.values() if token and token in mini.tokens.given)
+    return box.apps.get(appid) or next(owners, box.mini)
 
 
 def _faulty(state: State, mini: Mini | None, request: Request, fault: Fault) -> Answer:

@@ -174,7 +174,7 @@ def _foreign(like: Line, plant: Plant) -> Line:
 def _trade_row(book: Book, line: Line) -> list[str]:
     order, refund, at = line.order, line.refund, f"{beijing(line.at):%Y-%m-%d %H:%M:%S}"
     coupon = order.coupon_fen if refund is None else 0
-    head = [at, book.appid, book.mchid, "0", "", order.transaction_id, order.number, line.openid, "JSAPI", line.state]
+    head = [at, order.appid, book.mchid, "0", "", order.transaction_id, order.number, line.openid, "JSAPI", line.state]
     head += ["OTHERS", "CNY", _yuan(line.total_fen), _yuan(coupon)]
     if refund is None:
         middle = ["0", "0", "0.00", "0.00", "", ""]

@@ -38,6 +38,10 @@ class Order:
         return int(self.request["amount"]["total"])
 
     @property
+    def appid(self) -> str:
+        return str(self.request["appid"])
+
+    @property
     def payer_fen(self) -> int:
         return self.total_fen - self.coupon_fen
 
@@ -89,7 +93,11 @@ class Book:
     refunds: dict[str, Refund] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    appids: set[str] = field(default_factory=set)
     _numbers: Any = field(default_factory=lambda: itertools.count(secrets.randbelow(10**6)))
+
+    def __post_init__(self) -> None:
+        self.appids.add(self.appid)
 
     def order(self, number: str) -> Order | None:
         """The order as it stands now: unpaid ones are closed by WeChat after seven days."""

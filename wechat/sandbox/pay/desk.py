@@ -47,7 +47,9 @@ def call_up(box: Sandbox, parameters: dict[str, Any], openid: str) -> Opened:
     package = parameters["package"]
     if not package.startswith("prepay_id=") or len(parameters["nonceStr"]) > 32:
         raise DeskRefusal("支付参数错误", "package must be prepay_id=…, nonceStr at most 32 characters")
-    message = crypto.lines(box.identity.appid, parameters["timeStamp"], parameters["nonceStr"], package)
+    order = box.order(box.book.by_prepay.get(package.removeprefix("prepay_id="), ""))
+    appid = order.appid if order else box.identity.appid
+    message = crypto.lines(appid, parameters["timeStamp"], parameters["nonceStr"], package)
     if not crypto.signed_by(box.identity.merchant_key, parameters["paySign"], message):
         raise DeskRefusal("支付验证签名失败", "paySign isn't the merchant's signature over these four lines")
     return _open(box, package.removeprefix("prepay_id="), openid)

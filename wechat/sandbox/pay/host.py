@@ -152,8 +152,7 @@ class PayHost:
         )
 
     def _prepay(self, request: Request, _: str) -> Answer:
-        known = self.box.state.by_openid
-        return _json(trading.prepay(self.box.book, parse(request.body), lambda openid: openid in known))
+        return _json(trading.prepay(self.box.book, parse(request.body), self.box.knows))
 
     def _query(self, request: Request, number: str) -> Answer:
         return _json(trading.query(self.box.book, number, _one(request, "mchid", only=("mchid",))))

@@ -13,7 +13,7 @@ ACCOUNT = "招商银行信用卡0403"
 
 def transaction(book: Book, order: Order) -> dict[str, Any]:
     """An order as the query answers it and as the notice carries it."""
-    body: dict[str, Any] = {"appid": book.appid, "mchid": book.mchid, "out_trade_no": order.number}
+    body: dict[str, Any] = {"appid": order.appid, "mchid": book.mchid, "out_trade_no": order.number}
     paid = order.paid_at is not None
     if paid:
         body |= {"transaction_id": order.transaction_id, "trade_type": "JSAPI"}

@@ -51,10 +51,10 @@ def prepay(book: Book, body: dict[str, Any], known_openid: Any) -> dict[str, Any
     """Open an order, or repeat one with the very same content. Raises PayRefusal."""
     _PREPAY("", body)
     _same_merchant(book, body["mchid"])
-    if body["appid"] != book.appid:
+    if body["appid"] not in book.appids:
         raise PayRefusal(400, "APPID_MCHID_NOT_MATCH", "appid和mchid不匹配", 268445527)
     openid = body["payer"]["openid"]
-    if not known_openid(openid):
+    if not known_openid(body["appid"], openid):
         raise wrong_field("/payer/openid", openid, "无效的openid")
     with book.lock:
         order = book.order(body["out_trade_no"])
