@@ -98,6 +98,14 @@ def test_what_cannot_be_done_is_said(box: Sandbox, what: str, content: Any, stat
     assert control(box, what, content, status)["error"]
 
 
+@pytest.mark.parametrize("headers", [{"Origin": "https://example.com"}, {"Origin": "null"}, {"Host": "example.com"}])
+def test_other_sites_do_not_move_it(box: Sandbox, headers: dict[str, str]) -> None:
+    answer = requests.post(f"{box.api_base}/_sandbox/clock", json={"advance_seconds": 60}, headers=headers, timeout=5)
+    assert answer.status_code == 403
+    own = requests.get(f"{box.api_base}/_sandbox/clock", headers={"Origin": box.api_base}, timeout=5)
+    assert own.status_code == 200
+
+
 def test_switches_change_what_the_sources_leave_open(box: Sandbox) -> None:
     order(box, client_of(box))
     box.pay("ORDER0001")

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from wechat.sandbox.faults import FAULT_KINDS, Fault
 from wechat.sandbox.identity import NotLocal
+from wechat.sandbox.outbound import LOOPBACK
 from wechat.sandbox.state import State
 from wechat.sandbox.wire import Answer, Request
 
@@ -67,10 +69,18 @@ def answer(state: State, box: Sandbox | None, request: Request) -> Answer:
     """Do a control call; errors are ``{"error": text}``."""
     what = request.path.removeprefix("/_sandbox/")
     try:
+        _from_here(request)
         action = CONTROL.get((request.method, what)) or _more(request.method, what)
         return _json(200, action(Call(state, box, request)))
     except Refused as refused:
         return _json(refused.status, {"error": str(refused)})
+
+
+def _from_here(request: Request) -> None:
+    """A page of another site, open in the same browser, must not move this WeChat."""
+    for address in (request.headers.get("Origin") or "", f"http://{request.headers.get('Host') or ''}"):
+        if address and urlsplit(address).hostname not in LOOPBACK:
+            raise Refused("controls are for this machine's own pages", 403)
 
 
 def _more(method: str, what: str) -> Callable[[Call], dict[str, Any]]:
