@@ -94,6 +94,9 @@ def through_wechat(servers: Servers, environ: dict[str, str], *, orders: int, se
 
         settings = {**environ, **named("http://127.0.0.1:9")}
         shop = _helper(settings, "open", str(BUYERS))
+        for phone in shop["phones"]:
+            box.user(phone["user"])
+        outcome.at_wechat_fen = -box.book.balance_fen  # what the merchant had there before
         with product(environ, named) as (children, address):
             _trouble(box)
             with _killing(children, chance, outcome):
@@ -303,7 +306,7 @@ def _count(box: Sandbox, servers: Servers, outcome: Outcome) -> None:
         for refund in box.book.refunds.values():
             if refund.status == "SUCCESS":
                 back[refund.order] += refund.refund_fen
-        outcome.at_wechat_fen = box.book.balance_fen
+        outcome.at_wechat_fen += box.book.balance_fen
     for number, order in theirs.items():
         _compare(number, order, ours.get(number), back[number], outcome)
     if outcome.booked_fen != outcome.at_wechat_fen:
