@@ -32,9 +32,11 @@ class DryRun(Exception):
 def reconcile(desk: Desk, day: date, *, dry_run: bool = False) -> list[Report]:
     """Compare both bills of a day with our books; again is harmless. Raises StatementCreating, BillCorrupt, and what a
     call raises: then nothing was compared."""
-    reports = [_one(desk, day, "trade", dry_run), _one(desk, day, "funds", dry_run)]
+    trade = _one(desk, day, "trade", dry_run)
+    if not dry_run and _mend(desk, day):
+        trade.matched = _one(desk, day, "trade", dry_run).matched
+    reports = [trade, _one(desk, day, "funds", dry_run)]
     if not dry_run:
-        _mend(desk, day)
         for report in reports:
             for kind, count in report.found.items():
                 metrics.DIFFERENCES.labels(kind).inc(count)
@@ -70,8 +72,9 @@ def _recorded(work: Any, dry_run: bool) -> Report:
     return found[0]
 
 
-def _mend(desk: Desk, day: date) -> None:
-    """A notice that never came: ask by the number, record it the normal way, and judge again."""
+def _mend(desk: Desk, day: date) -> int:
+    """A notice that never came: ask by the number, record it the normal way, and judge again. How many agree now."""
+    mended = 0
     for row in read(_MENDABLE, {"day": day, "mchid": desk.mchid, "kinds": list(MENDABLE)}):
         if row.kind == "refund_state":
             calls.work_refund(desk, row.refund_id)
@@ -80,6 +83,8 @@ def _mend(desk: Desk, day: date) -> None:
         with transaction():
             if _equal_now(row):
                 differences.mended(row.id, at=now())
+                mended += 1
+    return mended
 
 
 def _ask_again(desk: Desk, row: Any) -> None:

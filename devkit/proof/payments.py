@@ -106,8 +106,10 @@ def through_wechat(servers: Servers, environ: dict[str, str], *, orders: int, se
                     outcome.refunds_asked = _helper(settings, "refund", *map(str, chance.sample(paid, len(paid) // 6)))
             ready(address, children)
             _end(box, servers, settings)
-            outcome.forged = list(box.journal.violations)
-        _reconcile(box, settings, outcome)
+            for _ in range(2):  # what the bill finds is asked for, and may have to go back: that stands in the next one
+                _reconcile(box, settings, outcome)
+                _end(box, servers, settings)
+        outcome.forged = list(box.journal.violations)
         _count(box, servers, outcome)
     outcome.seconds = time.monotonic() - began
     return outcome
