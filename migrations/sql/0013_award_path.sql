@@ -106,12 +106,17 @@ end $$;
 --   {"lines": [{"w": index of its wallet, "u": [indexes of its caps], "m": [their micro-credits], "earned": …, …}],
 --    "wallets": [[id, carry]], "caps": [[person, scope, period]], "drafts": [transfers as of ledger_post]}
 -- The caller holds the wallets' rows. Indexes count from 1. Answers the drafts' transfers first (n null), then the lines.
+create type award_line as (n bigint, w integer, u integer[], m bigint[], program_id bigint, person_id bigint,
+                           credits_account bigint, record_id bigint, reason text, source_ref text, terms_id bigint,
+                           budget_id bigint, price_fen bigint, share_bps bigint, boost_bps bigint, earned bigint,
+                           expires_at timestamptz);
 create type awarded as (n bigint, award_id bigint, state text, credits bigint, cut_micro bigint, cut_by text,
                         carry bigint, transfer_id bigint);
 
 create function award_batch(batch jsonb, at timestamptz) returns setof awarded
 language plpgsql as $$
 declare
+  lines award_line[] := array(select x from jsonb_populate_recordset(null::award_line, batch->'lines') x order by x.n);
   line record;
   caps jsonb := batch->'caps';
   drafts jsonb := batch->'drafts';
@@ -142,8 +147,7 @@ begin
   left join cap_uses c on c.person_id = (k.v->>0)::bigint and c.scope = k.v->>1 and c.period = k.v->>2;
 
   for line in
-    select x.* from jsonb_to_recordset(batch->'lines') as x (n bigint, w integer, u integer[], m bigint[], earned bigint)
-    order by x.n
+    select x.n, x.w, x.u, x.m, x.earned from unnest(lines) x order by x.n
   loop
     room := line.earned;
     cut_bys := cut_bys || null::text;
@@ -180,7 +184,7 @@ begin
   -- Pay in order while the budget lasts; the first that it can't pay blocks those behind it.
   for reserved in
     select x.budget_id, array_agg(x.n order by x.n) as numbers, sum(whole[x.n])::bigint as wanted
-    from jsonb_to_recordset(batch->'lines') as x (n bigint, budget_id bigint)
+    from unnest(lines) x
     where x.budget_id is not null and whole[x.n] > 0 group by x.budget_id order by x.budget_id
   loop
     select r.account_id, r.granted into line from budget_reserve(reserved.budget_id, reserved.wanted, at) r;
@@ -195,8 +199,7 @@ begin
   select drafts || coalesce(jsonb_agg(jsonb_build_object('p', x.program_id, 'r', 'award.' || x.reason, 's', x.source_ref,
            'l', jsonb_build_array(jsonb_build_array(slices[x.n], -whole[x.n]), jsonb_build_array(x.credits_account, whole[x.n])))
            order by x.n), '[]') into drafts
-  from jsonb_to_recordset(batch->'lines')
-       as x (n bigint, program_id bigint, reason text, source_ref text, credits_account bigint)
+  from unnest(lines) x
   where slices[x.n] is not null;
   if drafts <> '[]' then
     select array_agg(p.transfer_id order by p.ord) into posted from ledger_post(drafts, at) p;
@@ -204,8 +207,7 @@ begin
 
   if exists (select from unnest(slices) s where s is not null) then
     with arrived as (
-      select x.* from jsonb_to_recordset(batch->'lines') as x (n bigint, program_id bigint, credits_account bigint,
-           budget_id bigint, price_fen bigint, expires_at timestamptz) where slices[x.n] is not null
+      select x.* from unnest(lines) x where slices[x.n] is not null
     ), kept as (
       insert into lots as l (program_id, account_id, budget_id, price_fen, expires_at, amount, remaining)
       select a.program_id, a.credits_account, a.budget_id, a.price_fen, a.expires_at, sum(whole[a.n]), sum(whole[a.n])
@@ -215,8 +217,7 @@ begin
       returning l.id, l.account_id, l.budget_id, l.price_fen, l.expires_at
     )
     select array_agg(k.id order by x.n) into lots
-    from jsonb_to_recordset(batch->'lines') as x (n bigint, credits_account bigint, budget_id bigint, price_fen bigint,
-         expires_at timestamptz)
+    from unnest(lines) x
     left join kept k on slices[x.n] is not null and k.account_id = x.credits_account and k.budget_id = x.budget_id
          and k.price_fen = x.price_fen and k.expires_at = x.expires_at;
   end if;
@@ -227,7 +228,7 @@ begin
   return query
     with paid as (
       select x.n, row_number() over (order by x.n) as place
-      from jsonb_to_recordset(batch->'lines') as x (n bigint) where slices[x.n] is not null
+      from unnest(lines) x where slices[x.n] is not null
     ), kept as (
       insert into awards as a (program_id, person_id, wallet_id, record_id, reason, source_ref, terms_id, budget_id,
                         share_bps, boost_bps, earned_micro, cut_micro, cut_by, carry_before, carry_after, credits, state,
@@ -236,14 +237,12 @@ begin
              case when whole[x.n] > 0 then x.budget_id end, x.share_bps, x.boost_bps, x.earned, cuts[x.n], cut_bys[x.n],
              carries_before[x.n], carries_after[x.n], whole[x.n], states[x.n], lots[x.n], posted[awards_from + p.place],
              x.expires_at, at, case when states[x.n] = 'paid' then at end
-      from jsonb_to_recordset(batch->'lines') as x (n bigint, w integer, program_id bigint, person_id bigint,
-           record_id bigint, reason text, source_ref text, terms_id bigint, budget_id bigint, share_bps bigint,
-           boost_bps bigint, earned bigint, expires_at timestamptz)
+      from unnest(lines) x
       left join paid p on p.n = x.n order by x.n
       returning a.id, a.reason, a.source_ref, a.transfer_id
     )
     select x.n, k.id, states[x.n], whole[x.n], cuts[x.n], cut_bys[x.n], carries_after[x.n], k.transfer_id
-    from jsonb_to_recordset(batch->'lines') as x (n bigint, reason text, source_ref text)
+    from unnest(lines) x
     join kept k on k.reason = x.reason and k.source_ref = x.source_ref order by x.n;
 end $$;
 
