@@ -50,6 +50,7 @@ NOTICE_FAULTS = {
     "drop": 0.08, "silence": 0.06, "delay": 0.06, "duplicate": 0.08, "parallel": 0.04, "reorder": 0.05,
     "lost_answer": 0.05, "new_id": 0.03, **dict.fromkeys(FORGERIES, 0.01),
 }  # fmt: skip
+NOT_OF_REFUNDS = ("foreign_appid", "foreign_openid", "wrong_currency")  # a refund's notice says nothing about these
 CALL_FAULTS = {
     "lost_answer": 0.02, "wrong_signature": 0.01, "system_error": 0.01, "system_error_after": 0.01, "http500": 0.01,
     "truncated": 0.01, "reset": 0.01,
@@ -107,8 +108,8 @@ def through_wechat(servers: Servers, environ: dict[str, str], *, orders: int, se
             ready(address, children)
             _end(box, servers, settings)
             for _ in range(2):  # what the bill finds is asked for, and may have to go back: that stands in the next one
-                _reconcile(box, settings, outcome)
                 since = time.time()
+                _reconcile(box, settings, outcome)
                 _end(box, servers, settings)
                 _on_their_calendar(box, servers, since)
         outcome.forged = list(box.journal.violations)
@@ -122,7 +123,9 @@ _TO_REFUND = "select id from orders where cash_fen > 0 and state = 'paid' order 
 
 def _trouble(box: Sandbox) -> None:
     for kind, probability in NOTICE_FAULTS.items():
-        box.notices.plant(NoticeFault(kind, times=MANY, probability=probability, seconds=20 if kind == "delay" else 0))
+        match = "TRANSACTION.SUCCESS" if kind in NOT_OF_REFUNDS else "*"
+        seconds = 20 if kind == "delay" else 0
+        box.notices.plant(NoticeFault(kind, match, times=MANY, probability=probability, seconds=seconds))
     for kind, probability in CALL_FAULTS.items():
         box.state.faults.append(Fault("/v3/*", kind, MANY, probability=probability))
     box.notices.probe_rate = 0.02
