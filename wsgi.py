@@ -9,6 +9,7 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import commands
+import courier
 import demo.cli
 import edge
 import ingestion.files.cli
@@ -25,6 +26,7 @@ from app.operators import cli as operators_cli
 from app.scenarios import from_templates
 
 migrate = Migrate()
+PG_OPTIONS = "-c timezone=UTC -c lock_timeout=2000 -c plan_cache_mode=force_generic_plan"
 
 
 def create_app(settings: config.Settings | None = None) -> APIFlask:
@@ -37,7 +39,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
         "pool_size": settings.database_pool,
         "pool_timeout": 2,
         "pool_pre_ping": False,
-        "connect_args": {"connect_timeout": 2, "options": "-c timezone=UTC -c lock_timeout=2000 -c plan_cache_mode=force_generic_plan"},
+        "connect_args": {"connect_timeout": 2, "options": PG_OPTIONS},
     }
     vault.unlock(settings.secret)
     memo.configure(0.0 if settings.environment == "test" else 1.0)
@@ -55,6 +57,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     methodologies_cli.register(app)
     operators_cli.register(app, make_scenarios=from_templates.offer_all, copy_scenarios=from_templates.drafts_of)
     till.register(app, settings)
+    courier.register(app, settings)
     miniprogram_api.register(app, settings)
     ingestion.partners.register(app)
     public_site.register(app)

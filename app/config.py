@@ -36,6 +36,17 @@ class PaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AppSettings:
+    """One mini-program. ``templates``: our name of a subscribe message → WeChat's template id."""
+
+    appid: str
+    secret: str = field(repr=False)
+    push_token: str = field(default="", repr=False)
+    push_aes_key: str = field(default="", repr=False)
+    templates: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between two installations."""
 
@@ -51,6 +62,9 @@ class Settings:
     database_pool: int
     session_days: int
     pay: PaySettings | None = None
+    apps: tuple[AppSettings, ...] = ()
+    wechat_version: str = "release"
+    media_folder: Path = ROOT / "var" / "media"
 
     @property
     def production(self) -> bool:
@@ -91,7 +105,39 @@ def _read(source: Mapping[str, str], problems: list[str]) -> Settings:
         database_pool=number("DATABASE_POOL", 8),
         session_days=number("SESSION_DAYS", 30),
         pay=_read_pay(source),
+        apps=_read_apps(source),
+        wechat_version=source.get("WECHAT_ENV_VERSION", "release"),
+        media_folder=Path(source.get("MEDIA_FOLDER", "") or ROOT / "var" / "media"),
     )
+
+
+def _read_apps(source: Mapping[str, str]) -> tuple[AppSettings, ...]:
+    """The mini-programs, the main one first. Further ones are named, and their secrets carry the app id."""
+    main = AppSettings(
+        appid=source.get("WECHAT_APPID", "wxlocal000000000001"),
+        secret=source.get("WECHAT_SECRET", "local-wechat-secret"),
+        push_token=source.get("WECHAT_PUSH_TOKEN", ""),
+        push_aes_key=source.get("WECHAT_PUSH_AES_KEY", ""),
+        templates=_pairs(source.get("WECHAT_TEMPLATES", "")),
+    )
+    further = [name.strip() for name in source.get("WECHAT_MORE_APPS", "").split(",") if name.strip()]
+    return (main, *(_further(source, appid) for appid in further))
+
+
+def _further(source: Mapping[str, str], appid: str) -> AppSettings:
+    return AppSettings(
+        appid=appid,
+        secret=source.get(f"WECHAT_SECRET_{appid}", ""),
+        push_token=source.get(f"WECHAT_PUSH_TOKEN_{appid}", ""),
+        push_aes_key=source.get(f"WECHAT_PUSH_AES_KEY_{appid}", ""),
+        templates=_pairs(source.get(f"WECHAT_TEMPLATES_{appid}", "")),
+    )
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """``name=id,name=id``."""
+    found = (pair.partition("=") for pair in text.split(",") if "=" in pair)
+    return {name.strip(): value.strip() for name, _, value in found}
 
 
 def _read_pay(source: Mapping[str, str]) -> PaySettings | None:
@@ -125,8 +171,25 @@ def _check(settings: Settings, problems: list[str]) -> None:
             problems.append("DIANDI_SECRET must be set to at least 32 random characters")
         if settings.wechat_appid.startswith("wxlocal") or "127.0.0.1" in settings.wechat_api_base:
             problems.append("WECHAT_APPID, WECHAT_SECRET, WECHAT_API_BASE must name the real WeChat")
+    _check_apps(settings, problems)
     if settings.pay is not None:
         _check_pay(settings.pay, settings.production, problems)
+
+
+def _check_apps(settings: Settings, problems: list[str]) -> None:
+    """Each mini-program is whole, and push keys come in pairs."""
+    if settings.wechat_version not in ("release", "trial", "develop"):
+        problems.append("WECHAT_ENV_VERSION must be one of release, trial, develop")
+    if len({app.appid for app in settings.apps}) != len(settings.apps):
+        problems.append("WECHAT_MORE_APPS names an app id twice")
+    for number, app in enumerate(settings.apps):
+        end = f"_{app.appid}" if number else ""
+        if not app.secret:
+            problems.append(f"WECHAT_SECRET{end} is missing")
+        if bool(app.push_token) != bool(app.push_aes_key):
+            problems.append(f"WECHAT_PUSH_TOKEN{end} and WECHAT_PUSH_AES_KEY{end} belong together")
+        if app.push_aes_key and len(app.push_aes_key) != 43:
+            problems.append(f"WECHAT_PUSH_AES_KEY{end} must have 43 characters")
 
 
 def _check_pay(pay: PaySettings, production: bool, problems: list[str]) -> None:

@@ -12,6 +12,7 @@ BUDGET_FUNDED = "budget.funded"
 CODE_REDEEMED = "code.redeemed"
 PERSON_CHANGED = "person.changed"
 PERSON_DELETED = "person.deleted"
+WECHAT_TRADE = "wechat.trade"
 
 ALL = (
     RECORD_COUNTED,
@@ -21,4 +22,5 @@ ALL = (
     CODE_REDEEMED,
     PERSON_CHANGED,
     PERSON_DELETED,
+    WECHAT_TRADE,
 )

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import LargeBinary, Text, UniqueConstraint, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -56,6 +56,18 @@ def keep(*, origin: str, message_key: str, body: bytes, at: datetime) -> bool:
     )
     done = connection().execute(statement.on_conflict_do_nothing().returning(InboxMessage.id))
     return done.first() is not None
+
+
+def received(origin: str, message_key: str) -> bytes | None:
+    """The body of a kept message, None when it was thinned or never came."""
+    query = select(InboxMessage.body).where(InboxMessage.origin == origin, InboxMessage.message_key == message_key)
+    return connection().execute(query).scalar_one_or_none()
+
+
+def thin(*, before: datetime) -> int:
+    """Forget the bodies of messages received before a moment; the hash stays, so that a repeat is recognised."""
+    old = (InboxMessage.received_at < before, InboxMessage.body.is_not(None))
+    return int(connection().execute(update(InboxMessage).where(*old).values(body=None)).rowcount)
 
 
 def first_delivery(consumer: str, event_id: int) -> bool:

@@ -19,16 +19,22 @@ from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.funding import personal as funding
 from app.leaderboards import personal as leaderboards
+from app.media import personal as media
 from app.merchants import personal as merchants
+from app.messages import personal as messages
 from app.notices import personal as notices
 from app.orders import personal as orders
 from app.payments import personal as payments
 from app.people import Person, end_sessions
 from app.people import personal as people
+from app.phones import personal as phones
 from app.programs import personal as programs
 from app.records import personal as records
+from app.recovery import personal as recovery
 from app.redemptions import personal as redemptions
+from app.safety import personal as safety
 from app.sources import personal as sources
+from app.tickets import personal as tickets
 from app.vehicles import personal as vehicles
 from app.welfare import personal as welfare
 
@@ -55,7 +61,13 @@ class Personal(Protocol):
 
 # People come last: erasing them ends the logins and the identity, after everything that asks for them.
 FEATURES: tuple[Personal, ...] = (
+    messages,
     notices,
+    tickets,
+    media,
+    safety,
+    recovery,
+    phones,
     records,
     funding,
     sources,

@@ -38,6 +38,11 @@ def keyed_hash(purpose: str, value: str) -> bytes:
     return hmac.digest(key_for(purpose), value.encode(), "sha256")
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two marks are equal, in constant time."""
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))
+
+
 def encrypt(purpose: str, value: str) -> bytes:
     """AES-256-GCM, nonce first."""
     nonce = secrets.token_bytes(12)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app import events, later, leaderboards
+from app import events, funding, later, leaderboards
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,15 @@ def _pending_awards(heard: Sequence[Event]) -> None:
         later.defer(later.PAY_PENDING, key=f"pay-pending:{budget_id}", budget_id=budget_id)
 
 
+def _paid_awards(heard: Sequence[Event]) -> None:
+    """Whoever has waited for money is told."""
+    for event in heard:
+        funding.tell_paid(event.payload["award_ids"], at=event.created_at)
+
+
 LISTENERS: tuple[Listener, ...] = (
     Listener("boards", frozenset({events.RECORD_COUNTED, events.AWARD_PAID, events.RECORD_REVERSED}), _scores),
     Listener("boards-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_on_boards),
     Listener("funding-pending", frozenset({events.BUDGET_FUNDED}), _pending_awards),
+    Listener("award-notices", frozenset({events.AWARD_PAID}), _paid_awards),
 )

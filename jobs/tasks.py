@@ -12,7 +12,7 @@ from typing import Any
 
 from app import clock, funding, later, leaderboards, people, records, sources
 from app.db import retrying, transaction
-from jobs import payments, rescue
+from jobs import payments, rescue, wechat
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,10 @@ TASKS: dict[str, Callable[..., Any]] = {
     later.PAYMENT_LOOK: payments.look,
     later.REFUND_LOOK: payments.refund,
     later.ORDER_END: payments.end_order,
+    later.CHECK_TEXT: wechat.check_text,
+    later.CHECK_MEDIUM: wechat.check_medium,
+    later.MESSAGE: wechat.tell,
+    later.HEARD: wechat.heard,
 }
 
 CRON: tuple[Cron, ...] = (
@@ -109,5 +113,8 @@ CRON: tuple[Cron, ...] = (
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
+    Cron("wechat.sweep", "* * * * *", wechat.sweep),
+    Cron("wechat.tell_people", "*/10 * * * *", wechat.tell_people),
+    Cron("wechat.purge", "*/30 * * * *", wechat.purge),
     Cron("payments.reconcile", "35 2,4,6 * * *", payments.reconcile),
 )

@@ -15,14 +15,20 @@ from miniprogram_api import (
     home,
     mall,
     me,
+    media,
+    messages,
     notices,
     orders,
     payments,
+    phone,
     privacy,
     programs,
+    push,
     records,
+    scenes,
     shops,
     sign_in,
+    steps,
     vehicles,
     wallet,
     welfare,
@@ -34,6 +40,7 @@ SUBJECTS = (
     *(sign_in, me, home, privacy, consents),
     *(programs, records, vehicles, wallet, boards),
     *(mall, orders, payments, shops, welfare, notices),
+    *(media, steps, phone, messages, scenes),
 )
 
 
@@ -44,4 +51,5 @@ def register(app: APIFlask, settings: Settings) -> None:
     )
     for subject in SUBJECTS:
         app.register_blueprint(subject.routes, url_prefix=PREFIX)
-    app.register_blueprint(payments.notices)
+    for alone in (payments.notices, push.routes, media.served):
+        app.register_blueprint(alone)

@@ -23,7 +23,7 @@ from edge.answers import answer
 from edge.language import language
 from edge.routes import asks, gives, refuses
 from miniprogram_api.guards import citizen
-from miniprogram_api.show import either
+from miniprogram_api.show import avatar, either
 
 routes = APIBlueprint("boards", __name__, tag="Boards")
 
@@ -231,7 +231,7 @@ def _named(lines: list[Line], seen: dict[int, Seen]) -> list[dict[str, Any]]:
 
 
 def _line(line: Line, name: str, avatar_url: str | None = None) -> dict[str, Any]:
-    return {"rank": line.rank, "name": name, "avatar_url": avatar_url, "score": str(line.score)}
+    return {"rank": line.rank, "name": name, "avatar_url": avatar(avatar_url), "score": str(line.score)}
 
 
 def _place(line: Line) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, current_app
 from marshmallow import fields
 
 from app import people, programs
@@ -18,7 +18,7 @@ from edge import schemas
 from edge.answers import answer, nothing
 from edge.routes import gives, refuses, takes
 from miniprogram_api.guards import citizen
-from miniprogram_api.show import either, when, when_or_none
+from miniprogram_api.show import avatar, either, when, when_or_none
 
 routes = APIBlueprint("me", __name__, tag="Me")
 
@@ -28,8 +28,9 @@ EXAMPLE = {"nickname": "小点滴", "avatar_url": None, "language": "zh", "show_
 class ProfileIn(schemas.Request):
     nickname = schemas.Text(longest=LONGEST_NICKNAME, required=True, allow_none=True)
     avatar_url = schemas.Pattern(
-        r"https://([a-z0-9\-]{1,40}\.){0,3}qlogo\.cn/[A-Za-z0-9/_.\-]{1,300}",
-        expected="应为微信头像地址|must be an address of WeChat's avatar store",
+        r"https://([a-z0-9\-]{1,40}\.){0,3}qlogo\.cn/[A-Za-z0-9/_.\-]{1,300}"
+        r"|https?://[A-Za-z0-9.:\-]{1,100}/media/[A-Za-z0-9_\-]{32}",
+        expected="应为微信头像地址，或您现有的头像|must be an address of WeChat's avatar store, or my present one",
         required=True,
         allow_none=True,
     )
@@ -45,6 +46,11 @@ class Profile(schemas.Answer):
     language = fields.String(required=True)
     show_name = fields.Boolean(required=True)
     on_boards = fields.Boolean(required=True)
+    nickname_pending = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "a new nickname that waits for its check; others see the old one meanwhile"},
+    )
     seen_as = fields.String(required=True, metadata={"description": "the name that others see"})
     created_at = fields.String(required=True)
 
@@ -99,12 +105,14 @@ def get_me(login: Login) -> Response:
 def put_me(login: Login, body: dict[str, Any]) -> Response:
     """Replace my profile
 
-    As a whole: what is not to change is sent again.
+    As a whole: what is not to change is sent again. A new nickname is shown when it has passed its check. An avatar of
+    one's own is uploaded (`POST /media`), not set here.
     """
+    if body["avatar_url"] is not None:
+        body["avatar_url"] = body["avatar_url"].removeprefix(_base())
     with transaction():
-        person = people.put(person_id=login.person_id, **body)
-        shown = _profile(person)
-    return answer(shown)
+        people.put(person_id=login.person_id, at=now(), **body)
+    return answer(_profile(people.shown(login.person_id)))
 
 
 @routes.get("/me/sessions")
@@ -188,11 +196,17 @@ def program_line(row: Any) -> dict[str, Any]:
     }
 
 
-def _profile(person: people.Person | people.Profile) -> dict[str, Any]:
+def _base() -> str:
+    found: str = current_app.config["SETTINGS"].public_base_url
+    return found
+
+
+def _profile(person: people.Profile) -> dict[str, Any]:
     return {
         "id": str(person.id),
         "nickname": person.nickname,
-        "avatar_url": person.avatar_url,
+        "avatar_url": avatar(person.avatar_url),
+        "nickname_pending": person.nickname_pending,
         "language": person.language,
         "show_name": person.show_name,
         "on_boards": person.on_boards,

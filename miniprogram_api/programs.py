@@ -156,6 +156,7 @@ def join(login: Login, body: dict[str, Any], program: str) -> Response:
         org_unit=body.get("org_unit"),
     )
     with transaction():
+        people.require_of_age(login.person_id)
         member = people.join_program(
             person_id=login.person_id,
             program=programs.by_code(program),

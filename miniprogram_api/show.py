@@ -6,6 +6,8 @@ import re
 from datetime import datetime
 from typing import Any
 
+from flask import current_app
+
 from app.clock import SHANGHAI
 from edge.language import language
 
@@ -19,6 +21,13 @@ def when(at: datetime) -> str:
 
 def when_or_none(at: datetime | None) -> str | None:
     return None if at is None else when(at)
+
+
+def avatar(url: str | None) -> str | None:
+    """An avatar's whole address: our own are kept as a path."""
+    if url is None or not url.startswith("/"):
+        return url
+    return f"{current_app.config['SETTINGS'].public_base_url}{url}"
 
 
 def either(zh: str, en: str) -> str:

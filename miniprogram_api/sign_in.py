@@ -6,9 +6,10 @@ from typing import Any
 
 import structlog
 from apiflask import APIBlueprint
-from flask import Response, current_app
+from flask import Response, current_app, request
 from marshmallow import fields
 
+import courier
 from app import limits, people
 from app.clock import now
 from app.db import transaction
@@ -41,6 +42,13 @@ LOGIN_BLOCKED = declare(
     en="WeChat blocks logins of this account. Look at its state in WeChat.",
 )
 
+APP_UNKNOWN = declare(
+    "app_unknown",
+    Kind.INVALID,
+    zh="未知的小程序，请检查 AppID。",
+    en="This mini-program is none of ours. Check the app id.",
+)
+
 
 class SignIn(schemas.Request):
     code = schemas.Pattern(
@@ -50,6 +58,18 @@ class SignIn(schemas.Request):
         metadata={"description": "what `wx.login` gave; works once, for five minutes"},
     )
     device = schemas.Text(longest=64, load_default="", metadata={"description": "shown in the list of logins"})
+    app = schemas.Pattern(
+        r"wx[0-9a-z]{6,30}",
+        expected="应为小程序 AppID|must be the app id of a mini-program",
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "which of our mini-programs; also as header `X-Client-App`; the main one if left out"},
+    )
+    of_age = schemas.Boolean(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "I am 14 or older; asked once, needed before joining a program"},
+    )
 
 
 class SignedIn(schemas.Answer):
@@ -57,20 +77,23 @@ class SignedIn(schemas.Answer):
     expires_at = fields.String(required=True)
     person_id = fields.String(required=True)
     is_new = fields.Boolean(required=True, metadata={"description": "the first login of this person"})
+    of_age = fields.Boolean(required=True, metadata={"description": "has declared to be 14 or older; if not, ask"})
 
 
 @routes.post("/sign-in")
 @public(SIGN_IN_TOTAL)
-@takes(SignIn, example={"code": "0a1B2c3D4e5F", "device": "iPhone 17"})
+@takes(SignIn, example={"code": "0a1B2c3D4e5F", "device": "iPhone 17", "of_age": True})
 @gives(SignedIn)
-@refuses(LOGIN_CODE_INVALID, LOGIN_BLOCKED, people.PERSON_DISABLED, TOO_MANY)
+@refuses(LOGIN_CODE_INVALID, LOGIN_BLOCKED, APP_UNKNOWN, people.PERSON_DISABLED, people.UNDER_AGE, TOO_MANY)
 def sign_in(body: dict[str, Any]) -> Response:
     """Sign in
 
     A person is made at the first login. Every device has a login of its own.
     """
     limits.check(limits.SIGN_IN, client_address())
-    identity = _ask_wechat(body["code"])
+    if body["of_age"] is False:
+        raise people.UNDER_AGE()
+    identity = _ask_wechat(body["code"], body["app"] or request.headers.get("X-Client-App"))
     with transaction():
         made = people.sign_in(
             appid=identity.appid,
@@ -79,6 +102,7 @@ def sign_in(body: dict[str, Any]) -> Response:
             session_key=identity.session_key,
             device=body["device"],
             language=language(),
+            of_age=body["of_age"],
             session_days=current_app.config["SETTINGS"].session_days,
             at=now(),
         )
@@ -89,6 +113,7 @@ def sign_in(body: dict[str, Any]) -> Response:
             "expires_at": when(made.expires_at),
             "person_id": str(made.person_id),
             "is_new": made.is_new,
+            "of_age": made.of_age,
         }
     )
 
@@ -108,9 +133,18 @@ def sign_out(login: people.Login) -> Response:
     return nothing()
 
 
-def _ask_wechat(code: str) -> wechat_login.Identity:
+def _client(appid: str | None) -> wechat_login.Login:
+    """Who asks WeChat for one of our mini-programs. Raises APP_UNKNOWN."""
+    found = courier.find(appid)
+    if found is None:
+        raise APP_UNKNOWN()
+    main: wechat_login.Login = current_app.extensions["wechat_login"]
+    return main if found.appid == main.appid else found.login
+
+
+def _ask_wechat(code: str, appid: str | None) -> wechat_login.Identity:
     """WeChat's answer, its refusals in our words. Outside any transaction."""
-    client: wechat_login.Login = current_app.extensions["wechat_login"]
+    client = _client(appid)
     try:
         return client.exchange(code)
     except (wechat_login.CodeInvalid, wechat_login.CodeUsed):

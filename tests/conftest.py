@@ -239,4 +239,12 @@ def _drop_old_templates(admin: psycopg.Connection[Any], keep: str) -> None:
 
 
 def _settings(database_url: str, redis_url: str) -> config.Settings:
-    return config.load({"DIANDI_ENV": "test", "DATABASE_URL": database_url, "REDIS_URL": redis_url})
+    return config.load(
+        {
+            "DIANDI_ENV": "test",
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "WECHAT_API_BASE": "http://127.0.0.1:9",  # nobody listens there: no test calls the real WeChat by mistake
+            "MEDIA_FOLDER": str(VAR / "test" / "media"),
+        }
+    )

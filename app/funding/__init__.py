@@ -17,10 +17,12 @@ from app.funding.holds import hold, release, settle, unsettle
 from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
 from app.funding.pending import pay_pending
 from app.funding.reversals import reverse_awards
-from app.funding.spending import Spent, lock_wallet, spend
+from app.funding.spending import WALLET_FROZEN, Spent, lock_wallet, spend
+from app.funding.telling import tell_paid
 
 __all__ = [
     "BUDGET_UNKNOWN",
+    "WALLET_FROZEN",
     "Award",
     "AwardRequest",
     "Awarded",
@@ -48,6 +50,7 @@ __all__ = [
     "settle",
     "spend",
     "sponsor",
+    "tell_paid",
     "unsettle",
     "wallets_from",
     "wallets_of",

@@ -8,9 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from app import ledger
+from app.errors import Kind, declare
 from app.funding.awards import lock_wallets
 from app.funding.models import Wallet
 from app.ledger import Draft, LotPart
+
+WALLET_FROZEN = declare(
+    "wallet_frozen",
+    Kind.CONFLICT,
+    zh="您的账号正在找回处理中，积分暂停使用。如非本人申请，请在消息中提出异议。",
+    en="A recovery of your account is under way, so credits can't be spent. If you didn't ask for it, object to it.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,12 @@ def spend(
     at: datetime,
     memo: dict[str, Any] | None = None,
 ) -> Spent:
-    """Move credits out of a locked wallet to another credit account, oldest lots first. Raises INSUFFICIENT."""
+    """Move credits out of a locked wallet to another credit account, oldest lots first.
+
+    Raises INSUFFICIENT, WALLET_FROZEN.
+    """
+    if wallet.frozen:
+        raise WALLET_FROZEN()
     parts = ledger.plan_spend(account_id=wallet.credits_account_id, credits=credits, at=at)
     draft = Draft(
         program_id=wallet.program_id,

@@ -9,7 +9,18 @@ from sqlalchemy import Index, Text, UniqueConstraint, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app import later
 from app.db import Model, connection, id_column, read, session
+
+# Kinds that are told in WeChat too, to whom allows it; app/messages/templates.py says how.
+ALSO_BY_MESSAGE = frozenset(
+    {
+        *("record.held", "record.rejected", "record.reversed", "appeal.granted", "appeal.refused"),
+        *("award.paid", "award.manual", "credits.expiring", "code.expiring"),
+        *("order.refunding", "order.refunded", "order.late", "order.timed_out"),
+        *("recovery.asked", "recovery.done", "ticket.answered"),
+    }
+)
 
 
 class Notice(Model):
@@ -52,7 +63,11 @@ def tell(
         "details": details or {},
         "created_at": at,
     }
-    connection().execute(insert(Notice).values(row).on_conflict_do_nothing())
+    new = insert(Notice).values(row).on_conflict_do_nothing().returning(Notice.id)
+    notice_id = connection().execute(new).scalar_one_or_none()
+    if notice_id is not None and kind in ALSO_BY_MESSAGE:
+        # One after the other for one person: WeChat refuses two at once (43108).
+        later.defer(later.MESSAGE, lock=f"message:{person_id}", notice_id=notice_id)
 
 
 _OF_PERSON = (

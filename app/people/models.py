@@ -13,7 +13,8 @@ from app.db import Model, id_column
 class Person(Model):
     """A citizen. ``epoch`` rises when rights change and ends every session at once. A deleted person keeps only the id.
 
-    ``newcomer`` is false for somebody who left us not long ago: no first-time bonus a second time.
+    ``newcomer`` is false for somebody who left us not long ago: no first-time bonus a second time. ``of_age_at`` is
+    when the person declared to be 14 or older; no birth date is ever asked.
     """
 
     __tablename__ = "persons"
@@ -31,13 +32,18 @@ class Person(Model):
     newcomer: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    of_age_at: Mapped[datetime | None]
 
 
 class WeChatIdentity(Model):
     """One openid of one mini-program. The session key never leaves the server and is kept encrypted."""
 
     __tablename__ = "wechat_identities"
-    __table_args__ = (UniqueConstraint("appid", "openid"), Index("ix_wechat_identities_person", "person_id"))
+    __table_args__ = (
+        UniqueConstraint("appid", "openid"),
+        Index("ix_wechat_identities_person", "person_id"),
+        Index("ix_wechat_identities_unionid", "unionid"),
+    )
 
     id: Mapped[int] = id_column()
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy import select
 
-from app import events, outbox
+from app import events, outbox, safety
 from app.db import read, session
 from app.errors import INVALID_FIELD, NOT_FOUND
 from app.people.models import LoginSession, Person
 
 LONGEST_NICKNAME = 32
 LANGUAGES = ("zh", "en")
+NICKNAME = "nickname"
 # WeChat's own store of avatars; other addresses would make our pages fetch what a stranger likes.
 _AVATAR = re.compile(r"https://([a-z0-9-]+\.)*qlogo\.cn/[A-Za-z0-9/_.\-]{1,300}", re.ASCII)
+
+
+class Named(Protocol):
+    """What a shown name is made of."""
+
+    pseudonym: Any
+    state: Any
+    nickname: Any
+    show_name: Any
 
 
 class Profile(Protocol):
@@ -31,6 +41,7 @@ class Profile(Protocol):
     show_name: bool
     on_boards: bool
     created_at: datetime
+    nickname_pending: str | None
 
 
 def get(person_id: int) -> Person:
@@ -42,7 +53,9 @@ def get(person_id: int) -> Person:
 
 
 _SHOWN = (
-    "select id, pseudonym, state, nickname, avatar_url, language, show_name, on_boards, created_at"
+    "select id, pseudonym, state, nickname, avatar_url, language, show_name, on_boards, created_at,"
+    " (select body from text_checks where kind = 'nickname' and object_id = persons.id"
+    "  and state in ('pending','review')) as nickname_pending"
     " from persons where id = %(person_id)s and state <> 'deleted'"
 )
 
@@ -64,6 +77,22 @@ def openid(person_id: int, appid: str) -> str | None:
     return str(rows[0].openid) if rows else None
 
 
+def identities(person_id: int) -> list[Any]:
+    """Who the person is to our mini-programs, the one used last first: id, appid, openid, sealed session key."""
+    query = (
+        "select id, appid, openid, session_key_sealed from wechat_identities where person_id = %(person)s"
+        " order by seen_at desc, id desc"
+    )
+    return read(query, {"person": person_id})
+
+
+def person_of(appid: str, openid: str) -> int | None:
+    """The person behind an identity, if we know one."""
+    query = "select person_id from wechat_identities where appid = %(appid)s and openid = %(openid)s"
+    rows = read(query, {"appid": appid, "openid": openid})
+    return int(rows[0].person_id) if rows else None
+
+
 def put(
     *,
     person_id: int,
@@ -72,17 +101,51 @@ def put(
     language: str,
     show_name: bool,
     on_boards: bool,
+    at: datetime,
 ) -> Person:
-    """Replace the profile as a whole. Boards hear of it. Raises NOT_FOUND, INVALID_FIELD for a foreign avatar."""
+    """Replace the profile as a whole. Boards hear of it. A new nickname is shown when it has passed its check.
+
+    Raises NOT_FOUND, INVALID_FIELD for a foreign avatar.
+    """
     person = get(person_id)
-    if avatar_url is not None and not _AVATAR.fullmatch(avatar_url):
+    if avatar_url not in (None, person.avatar_url) and not _AVATAR.fullmatch(avatar_url or ""):
         raise INVALID_FIELD(fields=[{"field": "avatar_url", "expected": "https://….qlogo.cn/…"}])
     before = (person.nickname, person.avatar_url, person.show_name, person.on_boards)
-    person.nickname, person.avatar_url, person.language = nickname, avatar_url, language
+    if nickname is None or nickname == person.nickname:
+        safety.withdraw(kind=NICKNAME, object_id=person_id, at=at)
+        person.nickname = nickname
+    else:
+        safety.ask(kind=NICKNAME, object_id=person_id, person_id=person_id, body=nickname, at=at)
+    person.avatar_url, person.language = avatar_url, language
     person.show_name, person.on_boards = show_name, on_boards
-    if before != (nickname, avatar_url, show_name, on_boards):
+    if before != (person.nickname, avatar_url, show_name, on_boards):
         tell_boards(person)
     return person
+
+
+def nickname_passed(person_id: int, body: str) -> None:
+    """Show a nickname that has passed; nothing for somebody who is gone."""
+    person = session().get(Person, person_id)
+    if person is not None and person.state != "deleted" and person.nickname != body:
+        person.nickname = body
+        tell_boards(person)
+
+
+def set_avatar(person_id: int, url: str | None) -> None:
+    """Show a picture that has passed, or none any more."""
+    person = session().get(Person, person_id)
+    if person is not None and person.state != "deleted":
+        person.avatar_url = url
+        tell_boards(person)
+
+
+def clear_name(person_id: int, at: datetime) -> None:
+    """The person takes the nickname back."""
+    person = session().get(Person, person_id)
+    if person is not None:
+        safety.withdraw(kind=NICKNAME, object_id=person_id, at=at)
+        person.nickname = None
+        tell_boards(person)
 
 
 def tell_boards(person: Person) -> None:
@@ -101,12 +164,12 @@ def sessions_of(person_id: int, at: datetime) -> list[LoginSession]:
     return list(session().scalars(select(LoginSession).where(*living).order_by(LoginSession.id.desc())))
 
 
-def shown_name(person: Person | Profile) -> str:
+def shown_name(person: Named) -> str:
     """The name that others see: the chosen one where the person wants it shown, else a mask."""
     if person.state == "deleted":
         return "已注销"
     if person.show_name and person.nickname:
-        return person.nickname
+        return str(person.nickname)
     return masked(person.nickname, person.pseudonym)
 
 

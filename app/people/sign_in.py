@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, text, update
 
-from app import audit, vault
+from app import audit, safety, vault
 from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.people.models import FormerIdentity, LoginSession, Person, WeChatIdentity
 
 TOKEN_BYTES = 32
 MOST_SESSIONS = 10
+SESSION_KEY = "wechat-session-key"
+"""The vault's purpose of session keys."""
 ENDED_KEPT = timedelta(days=30)
 
 PERSON_DISABLED = declare(
@@ -22,6 +24,20 @@ PERSON_DISABLED = declare(
     Kind.NOT_ALLOWED,
     zh="该账号已被停用。如有疑问，请联系客服申诉。",
     en="This account is disabled. If you think that is wrong, contact us and appeal.",
+)
+
+
+UNDER_AGE = declare(
+    "under_age",
+    Kind.NOT_ALLOWED,
+    zh="本服务面向年满 14 周岁的用户。未满 14 周岁请在监护人陪同下联系客服了解。",
+    en="This service is for people of 14 and over. If you are younger, ask a guardian to write to customer service.",
+)
+AGE_UNDECLARED = declare(
+    "age_undeclared",
+    Kind.CONFLICT,
+    zh="加入前请先确认您已年满 14 周岁（登录时提交 of_age）。我们不收集出生日期。",
+    en="Before joining, say that you are 14 or older (of_age at sign-in). We never ask for a birth date.",
 )
 
 
@@ -38,6 +54,7 @@ class SignedIn:
     expires_at: datetime
     is_new: bool
     ended: tuple[bytes, ...]
+    of_age: bool = False
 
 
 def sign_in(
@@ -50,23 +67,31 @@ def sign_in(
     session_key: str | None = None,
     device: str = "",
     language: str = "zh",
+    of_age: bool | None = None,
 ) -> SignedIn:
     """Log in the person of a WeChat identity, made at its first sight; two phones at once find one person.
 
-    The identity must come from WeChat's own answer, never from the caller. Raises PERSON_DISABLED.
+    The identity must come from WeChat's own answer, never from the caller. ``of_age`` is the person's word to be 14 or
+    older (None: nothing said). Raises PERSON_DISABLED, UNDER_AGE.
     """
+    if of_age is False:
+        raise UNDER_AGE()
     identity, is_new = _identity(appid, openid, unionid, at, language)
     if session_key is not None:
-        identity.session_key_sealed = vault.encrypt("wechat-session-key", session_key)
+        identity.session_key_sealed = vault.encrypt(SESSION_KEY, session_key)
     if unionid is not None and identity.unionid is None:
         identity.unionid = unionid
     identity.seen_at = at
     person = session().get_one(Person, identity.person_id)
     if person.state != "active":
         raise PERSON_DISABLED()
+    if of_age:
+        person.of_age_at = person.of_age_at or at
+    if not is_new:
+        safety.author_is_back(person_id=person.id, at=at)
     token, login = _open_session(person, at, at + timedelta(days=session_days), device)
     ended = _end_oldest(person.id, at)
-    return SignedIn(token, person.id, login.id, login.expires_at, is_new, ended)
+    return SignedIn(token, person.id, login.id, login.expires_at, is_new, ended, person.of_age_at is not None)
 
 
 def token_hash(token: str) -> bytes:
@@ -130,15 +155,26 @@ def _identity(appid: str, openid: str, unionid: str | None, at: datetime, langua
         return found, False
     # Two phones at once: the second waits here and then finds what the first has made. The unique key stands behind.
     lock = text("select pg_advisory_xact_lock(hashtextextended(:key, 1))")
+    if unionid is not None:  # first, for the same person in two mini-programs at once
+        connection().execute(lock, {"key": f"union/{unionid}"})
     connection().execute(lock, {"key": f"identity/{appid}/{openid}"})
     found = session().scalars(wanted).first()
     if found is not None:
         return found, False
-    person = _new_person(identity_key(appid, openid), at, language)
-    found = WeChatIdentity(person_id=person.id, appid=appid, openid=openid, unionid=unionid, seen_at=at)
+    known = _person_of_union(unionid)
+    person_id = known or _new_person(identity_key(appid, openid), at, language).id
+    found = WeChatIdentity(person_id=person_id, appid=appid, openid=openid, unionid=unionid, seen_at=at)
     session().add(found)
     session().flush()
-    return found, True
+    return found, known is None
+
+
+def _person_of_union(unionid: str | None) -> int | None:
+    """One WeChat account in several mini-programs of ours is one person."""
+    if unionid is None:
+        return None
+    same = select(WeChatIdentity.person_id).where(WeChatIdentity.unionid == unionid).order_by(WeChatIdentity.id)
+    return session().scalars(same.limit(1)).first()
 
 
 def _new_person(former: bytes, at: datetime, language: str) -> Person:
@@ -184,3 +220,15 @@ def _end_oldest(person_id: int, at: datetime) -> tuple[bytes, ...]:
 
 def _audit(person: Person, actor: str, action: str, reason: str, at: datetime) -> None:
     audit.write(actor=actor, action=action, object_type="person", object_id=person.id, at=at, reason=reason)
+
+
+def require_of_age(person_id: int) -> None:
+    """Raise AGE_UNDECLARED unless the person has declared to be 14 or older."""
+    if session().get_one(Person, person_id).of_age_at is None:
+        raise AGE_UNDECLARED()
+
+
+def keep_session_key(*, identity_id: int, session_key: str | None) -> None:
+    """Keep WeChat's new session key of an identity, or that it has none any more."""
+    sealed = None if session_key is None else vault.encrypt(SESSION_KEY, session_key)
+    session().execute(update(WeChatIdentity).where(WeChatIdentity.id == identity_id).values(session_key_sealed=sealed))

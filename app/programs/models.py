@@ -24,7 +24,10 @@ KINDS = ("enterprise", "community", "city")
 
 
 class Program(Model):
-    """A tenant: an enterprise, a community or a city with its own scenarios, rates, budgets, mall and boards."""
+    """A tenant: an enterprise, a community or a city with its own scenarios, rates, budgets, mall and boards.
+
+    ``wechat_appid`` names its own mini-program; None: it lives in the main one.
+    """
 
     __tablename__ = "programs"
     __table_args__ = (
@@ -45,6 +48,7 @@ class Program(Model):
     demo: Mapped[bool] = mapped_column(server_default=text("false"))
     intro: Mapped[str] = mapped_column(Text, server_default="")
     intro_en: Mapped[str] = mapped_column(Text, server_default="")
+    wechat_appid: Mapped[str | None] = mapped_column(Text)
 
 
 class Terms(Model):

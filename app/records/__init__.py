@@ -6,10 +6,15 @@ from app.records.intake import CONTENT_CONFLICT, take, take_many
 from app.records.models import Appeal, Claim, Observation, Record, Reduction
 from app.records.observations import Seen, close_days, observe
 from app.records.reviews import reject, release, restore, reverse, supersede
+from app.records.steps import NOWHERE_TO_WALK, take_steps
+from app.records.steps import forget_open as forget_open_steps
+from app.records.steps import of_person as steps_of
+from app.records.telling import tell_held
 from app.records.together import together
 
 __all__ = [
     "CONTENT_CONFLICT",
+    "NOWHERE_TO_WALK",
     "Act",
     "Appeal",
     "Claim",
@@ -21,13 +26,17 @@ __all__ = [
     "answer",
     "appeal",
     "close_days",
+    "forget_open_steps",
     "observe",
     "reject",
     "release",
     "restore",
     "reverse",
+    "steps_of",
     "supersede",
     "take",
     "take_many",
+    "take_steps",
+    "tell_held",
     "together",
 ]

@@ -32,6 +32,7 @@ from app.redemptions.queries import (
     show,
     tally,
 )
+from app.redemptions.reminding import remind
 
 __all__ = [
     "CODE_EXPIRED",
@@ -56,6 +57,7 @@ __all__ = [
     "issue",
     "preview",
     "redeem",
+    "remind",
     "scan",
     "scans_of_shop",
     "show",

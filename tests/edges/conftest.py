@@ -30,7 +30,7 @@ class Phone:
 
     def sign_in(self, **changes: Any) -> TestResponse:
         code = self.wechat.state.new_code(self.user)
-        answer = self.client.post("/api/v1/sign-in", json={"code": code, "device": "test", **changes})
+        answer = self.client.post("/api/v1/sign-in", json={"code": code, "device": "test", "of_age": True, **changes})
         self.token = (answer.json or {}).get("token", "")
         return answer
 

@@ -110,7 +110,12 @@ def test_consent_by_purpose(alice: Phone) -> None:
 
 
 def test_profile_is_replaced_as_a_whole(alice: Phone) -> None:
-    shown = alice.put("/me", PROFILE).json
+    asked = alice.put("/me", PROFILE).json
+    assert asked is not None
+    assert (asked["nickname"], asked["nickname_pending"]) == (None, "小点滴"), "nobody sees what is not checked"
+    with transaction():
+        given.pass_texts()
+    shown = alice.get("/me").json
     assert shown is not None
     assert (shown["nickname"], shown["seen_as"]) == ("小点滴", "小点滴")
     assert alice.put("/me", {**PROFILE, "show_name": False}).json["seen_as"] == "小**"  # type: ignore[index]
@@ -140,6 +145,8 @@ def test_notices_are_mine_alone_and_can_be_read(alice: Phone, bob: Phone) -> Non
 
 def test_a_copy_three_times_an_hour(alice: Phone, city: programs.Program) -> None:
     alice.put("/me", PROFILE)
+    with transaction():
+        given.pass_texts()
     copy = alice.get("/me/export")
     assert copy.status_code == 200
     assert copy.headers["Cache-Control"] == "no-store"

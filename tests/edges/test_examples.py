@@ -21,6 +21,12 @@ REFUSED = {
     ("POST", "/me/deletion"): "losses_changed",  # names what was seen
     ("GET", "/wallet/{program}/statement"): "not_found",  # nothing earned yet, so no wallet
     ("POST", "/programs/{program}/join"): "already_member",
+    ("POST", "/media"): "unsupported_type",  # no JSON: a form with a file
+    ("POST", "/steps/werun"): "werun_expired",  # sealed with nobody's session key
+    ("DELETE", "/me/phone"): "not_found",  # none is bound
+    ("POST", "/me/phone"): "busy",  # WeChat is away in this test
+    ("POST", "/recovery"): "busy",
+    ("POST", "/scenes/resolve"): "scene_invalid",
 }
 IN_PATHS = {"program": "rongcheng", "purpose": "rides", "subject": "person", "metric": "grams", "period": "month"}
 

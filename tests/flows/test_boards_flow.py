@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app import leaderboards, people, programs, records
+from app import leaderboards, programs, records
 from app.clock import period
 from app.db import transaction
 from tests import given, world
@@ -81,6 +81,8 @@ def test_movement_is_against_the_period_before(ann: Citizen, ben: Citizen, town:
 def test_names_are_masked_shown_by_choice_and_gone_after_opting_out(ann: Citizen, ben: Citizen, town: World) -> None:
     profile = {"nickname": "安娜", "avatar_url": None, "language": "zh", "show_name": False, "on_boards": True}
     ann.phone.put("/me", profile)
+    with transaction():
+        given.pass_texts()
     ann.post("/records", ride(town, km=30))
     ben.post("/records", ride(town, km=5))
     deliver()
@@ -92,6 +94,10 @@ def test_names_are_masked_shown_by_choice_and_gone_after_opting_out(ann: Citizen
     shown = board(ben, town, query="?limit=9")
     assert [shown["lines"][0]["name"], shown["me"]["neighbours"][0]["name"]] == ["安娜", "安娜"]
     ann.phone.put("/me", {**profile, "show_name": True, "nickname": "安妮"})
+    deliver()
+    assert board(ben, town)["me"]["neighbours"][0]["name"] == "安娜", "the old name stays until the new one has passed"
+    with transaction():
+        given.pass_texts()
     deliver()
     assert board(ben, town)["me"]["neighbours"][0]["name"] == "安妮"
     ann.phone.put("/me", {**profile, "on_boards": False})
@@ -116,9 +122,7 @@ def test_a_frozen_period_is_read_from_its_rows_and_forgets_who_left(
     assert (page["me"]["rank"], len(page["me"]["neighbours"])) == (2, 2)
     assert ben.get(BOARD.format(town.code, "day") + "/me?key=2026-11-03")["me"]["rank"] == 2
     with transaction():
-        people.put(
-            person_id=ann.person_id, nickname=None, avatar_url=None, language="zh", show_name=False, on_boards=False
-        )
+        given.profile(ann.person_id, on_boards=False)
     again = board(ben, town, "day", "?key=2026-11-03&limit=9")
     assert [line["rank"] for line in again["lines"]] == [2], "the frozen rank stays, the person is not shown"
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import people, programs
+from app import programs
 from app.db import connection, session, transaction
 from app.mall.models import Item
-from tests import world
+from tests import given, world
 from tests.flows.conftest import NOW, Citizen, deliver, ride
 from tests.world import World
 
@@ -27,9 +27,7 @@ def theirs(settle: Callable[..., Citizen]) -> dict[str, str]:
         session().get_one(Item, other.item_id).name = f"{CANARY}-item"
     dana = settle("dana", of=other)
     with transaction():
-        people.put(
-            person_id=dana.person_id, nickname=CANARY, avatar_url=None, language="zh", show_name=True, on_boards=True
-        )
+        given.profile(dana.person_id, nickname=CANARY, show_name=True)
         world.rich(other, dana.person_id, 1_000, at=NOW)
         world.clerk(other, dana.person_id, at=NOW)
     counts = dana.post("/records", ride(other, CANARY))
@@ -104,9 +102,7 @@ def test_an_item_of_a_program_where_i_have_no_credits_can_not_be_had(
 
 def test_the_file_of_a_credit_names_nobody(ann: Citizen, town: World) -> None:
     with transaction():
-        people.put(
-            person_id=ann.person_id, nickname=CANARY, avatar_url=None, language="zh", show_name=True, on_boards=True
-        )
+        given.profile(ann.person_id, nickname=CANARY, show_name=True)
     made = ann.post("/records", ride(town))
     assert CANARY not in ann.phone.get(f"/records/{made['id']}/file").text
 

@@ -25,6 +25,7 @@ PRODUCT = (
     "devkit",
     "bench",
     "till",
+    "courier",
 )
 LONGEST_FILE, LONGEST_FUNCTION = 500, 70
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import orders, people, personal_data, programs, records, redemptions, sources, welfare
+from app import orders, personal_data, programs, records, redemptions, sources, welfare
 from app.db import session, transaction
 from app.people.consents import PURPOSES
 from app.people.models import Person
 from jobs.proofs import proofs, prove
 from tests import given, world
-from tests.given import AT, PROFILE
+from tests.given import AT
 
 LATER = AT + timedelta(days=1)
 
@@ -28,7 +28,7 @@ def life(clean_db: Any) -> Any:
             made = world.build(people=1)
         with transaction():
             person = given.login("o-canary").person_id
-            people.put(person_id=person, **{**PROFILE, "nickname": "canary"})
+            given.profile(person, nickname="canary")
             world.join(programs.by_code(made.code), person_id=person)
             world.rich(made, person, 500)
         with transaction():

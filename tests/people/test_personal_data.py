@@ -16,7 +16,7 @@ from app.people import consents, logins, purge
 from app.people.models import Person
 from app.people.personal import REMEMBERED_AS_FORMER
 from tests import given
-from tests.given import APPID, AT, PROFILE
+from tests.given import APPID, AT
 
 LATER = AT + timedelta(days=1)
 # Columns whose name sounds like a person and which are none.
@@ -131,7 +131,7 @@ def test_ended_logins_are_purged_after_thirty_days(db_session: Session) -> None:
 def _full_person(word: str) -> int:
     """Somebody with a bit of everything, each bit with a canary."""
     person_id = given.login(f"o-canary-{word}", unionid=f"u-canary-{word}", device=f"canary-{word}").person_id
-    people.put(person_id=person_id, **{**PROFILE, "nickname": f"canary-{word}", "show_name": True})
+    given.profile(person_id, nickname=f"canary-{word}", show_name=True)
     consents.agree(person_id=person_id, key="rides", version=consents.PURPOSES["rides"].version, at=AT)
     given.member(given.program(), person_id)
     notices.tell(key=f"n-{word}", person_id=person_id, kind="hello", zh=f"canary-{word}", en="", at=AT)

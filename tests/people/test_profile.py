@@ -10,7 +10,6 @@ from app import people
 from app.errors import Refusal
 from app.outbox import OutboxEvent
 from tests import given
-from tests.given import PROFILE
 
 AVATAR = "https://thirdwx.qlogo.cn/mmopen/vi_32/abc/132"
 
@@ -18,16 +17,16 @@ AVATAR = "https://thirdwx.qlogo.cn/mmopen/vi_32/abc/132"
 def test_names_are_masked_until_shown_by_choice(db_session: Session) -> None:
     person = people.get(given.person())
     assert people.shown_name(person) == f"用户{person.pseudonym[:4]}"
-    people.put(person_id=person.id, **{**PROFILE, "nickname": "小点滴"})
+    given.profile(person.id, nickname="小点滴")
     assert people.shown_name(person) == "小**"
-    people.put(person_id=person.id, **{**PROFILE, "nickname": "小点滴", "show_name": True})
+    given.profile(person.id, nickname="小点滴", show_name=True)
     assert people.shown_name(person) == "小点滴"
 
 
 def test_boards_hear_of_a_change_that_concerns_them_and_of_no_other(db_session: Session) -> None:
     person_id = given.person()
-    people.put(person_id=person_id, **{**PROFILE, "language": "en"})
-    people.put(person_id=person_id, **{**PROFILE, "language": "en", "on_boards": False})
+    given.profile(person_id, language="en")
+    given.profile(person_id, language="en", on_boards=False)
     told = db_session.scalars(select(OutboxEvent.payload).where(OutboxEvent.event == "person.changed")).all()
     assert told == [{"person_id": person_id, "on_boards": False, "show_name": False}]
 
@@ -46,7 +45,7 @@ def test_boards_hear_of_a_change_that_concerns_them_and_of_no_other(db_session: 
 )
 def test_only_wechats_own_avatars(db_session: Session, address: str) -> None:
     person_id = given.person()
-    people.put(person_id=person_id, **{**PROFILE, "avatar_url": AVATAR})
+    given.profile(person_id, avatar_url=AVATAR)
     with pytest.raises(Refusal) as refused:
-        people.put(person_id=person_id, **{**PROFILE, "avatar_url": address})
+        given.profile(person_id, avatar_url=address)
     assert refused.value.code == "invalid_field"
