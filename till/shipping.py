@@ -25,7 +25,7 @@ def upload(desk: Desk, shipment_id: int) -> None:
     """Tell WeChat how the goods of a payment reach the person."""
     forbid_in_transaction("shipping")
     with transaction():
-        goods = shipping.look(shipment_id)
+        goods = shipping.claim(shipment_id, at=now())
     if goods is None:
         return
     outcome, problem = _tell(desk, goods)

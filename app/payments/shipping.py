@@ -9,15 +9,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from app.db import read, session
+from app.db import connection, run, session
 from app.errors import NOT_FOUND, STATE_CONFLICT
 from app.payments import differences
 from app.payments.models import Payment, Shipment
 
 EXPRESS, CITY, VIRTUAL, PICK_UP = 1, 2, 3, 4
 GIVE_UP_AFTER = 12
+CLAIMED_FOR = timedelta(minutes=2)
 
 
 def ship(*, payment_id: int, carrier: str, tracking_no: str, at: datetime) -> Shipment:
@@ -73,16 +74,21 @@ def drop(payment_id: int) -> None:
 
 _DUE = """
     select s.id, s.logistics, s.title, s.carrier, s.tracking_no, s.tries, p.out_trade_no, p.transaction_id, p.mchid,
-           p.appid, p.person_id, s.state, s.next_try_at
+           p.appid, p.person_id
     from shipments s join payments p on p.id = s.payment_id
     where s.id = %(id)s
 """
 
 
-def look(shipment_id: int) -> Any | None:
-    """What is to be uploaded."""
-    rows = read(_DUE, {"id": shipment_id})
-    return rows[0] if rows and rows[0].state == "due" else None
+def claim(shipment_id: int, *, at: datetime) -> Any | None:
+    """What is to be uploaded now, for one uploader: whoever comes second finds it not due.
+
+    A claim that comes to nothing is due again a little later.
+    """
+    mine = update(Shipment).where(Shipment.id == shipment_id, Shipment.state == "due", Shipment.next_try_at <= at)
+    if connection().execute(mine.values(next_try_at=at + CLAIMED_FOR).returning(Shipment.id)).first() is None:
+        return None
+    return run(_DUE, {"id": shipment_id})[0]
 
 
 def due(at: datetime, limit: int = 100) -> list[int]:

@@ -1,0 +1,88 @@
+"""The upload that releases the money: not before WeChat knows the payment, once, and each answer as it is meant."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.payments.conftest import Shop
+from tests.payments.test_flow import paid_order, refunded
+from wechat.sandbox.faults import Fault
+
+pytestmark = pytest.mark.race
+
+
+def shipments(shop: Shop) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in shop.sql("select state, problem, tries from shipments order by id")]
+
+
+def due(shop: Shop) -> None:
+    shop.change("update shipments set next_try_at = now() where state = 'due'")
+
+
+def test_a_service_is_told_as_a_pick_up_ten_seconds_later(shop: Shop) -> None:
+    order = paid_order(shop)
+    shop.sweep()
+    assert shipments(shop) == [("due", None, 0)], "not yet"
+    due(shop)
+    shop.sweep()
+    assert shipments(shop) == [("due", "paymentunknown", 1)], "WeChat doesn't know it yet"
+    shop.box.clock.advance(11)
+    due(shop)
+    shop.sweep()
+    assert shipments(shop)[0][0] == "sent"
+    kept = shop.box.order(shop.stored(order).out_trade_no).shipping  # type: ignore[union-attr]
+    assert kept["kind"] == 4 and "骑行装备" in kept["parcels"][0]["item_desc"]
+    assert shop.box.journal.violations == []
+
+
+def test_two_uploaders_send_it_once(shop: Shop) -> None:
+    paid_order(shop)
+    shop.box.clock.advance(11)
+    due(shop)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: shop.sweep(), range(4)))
+    assert shipments(shop)[0][:2] == ("sent", None)
+    uploads = [one for one in shop.box.journal if one["path"].endswith("upload_shipping_info")]
+    assert len(uploads) == 1
+
+
+def test_a_parcel_waits_until_it_is_on_its_way(shop: Shop) -> None:
+    shop.change("update items set kind = 'parcel' where price_fen > 0")
+    order = paid_order(shop)
+    shop.box.clock.advance(11)
+    shop.sweep()
+    assert shipments(shop) == [("waiting", None, 0)]
+    from app import operators
+    from app.clock import now
+    from app.db import transaction
+
+    with shop.app.app_context(), transaction():
+        operators.add(handle="lin", name="lin", at=now())
+    ship = ["payments", "ship", order, "--carrier", "ZTO", "--tracking", "7351", "--as", "lin"]
+    told = shop.app.test_cli_runner().invoke(args=ship)
+    assert told.exit_code == 0, told.output
+    shop.sweep()
+    assert shipments(shop)[0][0] == "sent"
+    kept = shop.box.order(shop.stored(order).out_trade_no).shipping  # type: ignore[union-attr]
+    assert (kept["kind"], kept["parcels"][0]["tracking_no"]) == (1, "7351")
+
+
+def test_what_is_refunded_ships_nothing(shop: Shop) -> None:
+    order = paid_order(shop)
+    refunded(shop, order)
+    assert shipments(shop) == [("given_up", "refunded", 0)]
+
+
+@pytest.mark.parametrize(("errcode", "state"), [(-1, "due"), (10060002, "sent"), (10060004, "given_up")])
+def test_each_answer_as_it_is_meant(shop: Shop, errcode: int, state: str) -> None:
+    paid_order(shop)
+    shop.box.clock.advance(11)
+    due(shop)
+    shop.box.state.faults.append(Fault("/wxa/sec/order/upload_shipping_info", "errcode", 9, errcode=errcode))
+    shop.sweep()
+    assert shipments(shop)[0][0] == state
+    named = shop.sql("select count(*) as n from payment_differences where kind = 'shipping'")[0].n
+    assert named == (1 if state == "given_up" else 0)
