@@ -14,11 +14,11 @@ from app import openness, programs, records, sources, vehicles
 from app.clock import now
 from app.db import retrying, transaction
 from app.errors import NOT_FOUND, STATE_CONFLICT
-from app.people import CONSENT_REQUIRED, Login
+from app.people import CONSENT_REQUIRED, Login, logins
 from app.records import CONTENT_CONFLICT, Act, Taken, appeals, checks, queries
 from app.records.models import STATES
 from edge import schemas
-from edge.answers import answer
+from edge.answers import LOGIN_REQUIRED, answer
 from edge.paging import PageQuery, decode, page, paged
 from edge.routes import asks, gives, refuses, takes
 from miniprogram_api.guards import citizen
@@ -116,7 +116,7 @@ class AppealShown(schemas.Answer):
 
 
 @routes.post("/records")
-@citizen()
+@citizen(fresh=False)  # whether the login stands is asked below, for all who ride together
 @takes(Declare, example=EXAMPLE)
 @gives(Declared, status=201)
 @refuses(
@@ -139,7 +139,7 @@ def declare(login: Login, body: dict[str, Any]) -> Response:
     For scenarios that take self-declared acts. The same `client_ref` with the same content is answered with the first
     (200); with other content it is refused.
     """
-    taken = records.together.take(_act(login.person_id, body), _take)
+    taken = together.take((login, _act(login.person_id, body)), _take)
     if taken.refusal is not None:  # after the commit, which keeps a conflict for review
         raise taken.refusal
     if taken.outcome == "duplicate":
@@ -147,10 +147,17 @@ def declare(login: Login, body: dict[str, Any]) -> Response:
     return answer(_fresh(taken), 201)
 
 
-def _take(acts: Sequence[Act]) -> list[Taken]:
+together: records.Together[tuple[Login, Act]] = records.Together()
+
+
+def _take(fares: Sequence[tuple[Login, Act]]) -> list[Taken]:
     def command() -> list[Taken]:
         with transaction():
-            return records.take_many(acts, at=now())
+            at = now()
+            standing = logins.standing([login for login, _ in fares], at=at)
+            taken = iter(records.take_many([act for login, act in fares if login.session_id in standing], at=at))
+            out = Taken("refused", refusal=LOGIN_REQUIRED())
+            return [next(taken) if login.session_id in standing else out for login, _ in fares]
 
     return retrying(command)
 

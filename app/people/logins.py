@@ -43,9 +43,9 @@ _TRUTH = (
     " where s.token_hash = %(hash)s and s.revoked_at is null and s.expires_at > %(at)s"
     " and s.epoch = p.epoch and p.state = 'active'"
 )
-_STANDS = (
-    "select 1 from sessions s join persons p on p.id = s.person_id"
-    " where s.id = %(session_id)s and s.revoked_at is null and s.expires_at > %(at)s"
+_STAND = (
+    "select s.id from sessions s join persons p on p.id = s.person_id"
+    " where s.id = any (%(ids)s::bigint[]) and s.revoked_at is null and s.expires_at > %(at)s"
     " and s.epoch = p.epoch and p.state = 'active'"
 )
 
@@ -86,7 +86,12 @@ def check(token: str, *, at: datetime, limit: limits.Limit = limits.CITIZEN) -> 
 
 def stands(login: Login, *, at: datetime) -> bool:
     """Whether a login holds by PostgreSQL itself, now: asked before rights or money move."""
-    return bool(read(_STANDS, {"session_id": login.session_id, "at": at}))
+    return bool(standing([login], at=at))
+
+
+def standing(logins: Iterable[Login], *, at: datetime) -> set[int]:
+    """The sessions that hold by PostgreSQL itself, of many at once."""
+    return {row.id for row in read(_STAND, {"ids": [login.session_id for login in logins], "at": at})}
 
 
 def evict(hashes: Iterable[bytes]) -> None:

@@ -10,7 +10,7 @@ from app.records.steps import NOWHERE_TO_WALK, take_steps
 from app.records.steps import forget_open as forget_open_steps
 from app.records.steps import of_person as steps_of
 from app.records.telling import tell_held
-from app.records.together import together
+from app.records.together import Together
 
 __all__ = [
     "CONTENT_CONFLICT",
@@ -23,6 +23,7 @@ __all__ = [
     "Reduction",
     "Seen",
     "Taken",
+    "Together",
     "answer",
     "appeal",
     "close_days",
@@ -38,5 +39,4 @@ __all__ = [
     "take_many",
     "take_steps",
     "tell_held",
-    "together",
 ]

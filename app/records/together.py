@@ -9,37 +9,39 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
-from app.records.acts import Act, Taken
+from app.records.acts import Taken
 
 MOST = 32
-Command = Callable[[Sequence[Act]], list[Taken]]
+Fare = TypeVar("Fare")
+Command = Callable[[Sequence[Fare]], list[Taken]]
 
 
-class _Seat:
+class _Seat(Generic[Fare]):
     """An act on its way. Woken without an answer, it drives; told that the ride failed, it goes alone."""
 
-    def __init__(self, act: Act) -> None:
-        self.act = act
+    def __init__(self, fare: Fare) -> None:
+        self.fare = fare
         self.woken = threading.Event()
         self.answer: Taken | None = None
         self.alone = False
 
 
-class Together:
-    """One queue of one process."""
+class Together(Generic[Fare]):
+    """One queue of one process. A fare is an act with whatever its command must know of it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queue: list[_Seat] = []
+        self._queue: list[_Seat[Fare]] = []
         self._driven = False
 
-    def take(self, act: Act, command: Command) -> Taken:
+    def take(self, fare: Fare, command: Command[Fare]) -> Taken:
         """Take an act by ``command``, a whole transaction for a batch, together with whoever else is waiting.
 
         Raises what the command raises for this act alone: when a ride of several fails, each of them goes alone.
         """
-        seat = _Seat(act)
+        seat = _Seat(fare)
         with self._lock:
             self._queue.append(seat)
             waits, self._driven = self._driven, True
@@ -47,14 +49,14 @@ class Together:
             seat.woken.wait()
         if seat.answer is None and not seat.alone:
             self._drive(command)
-        return seat.answer if seat.answer is not None else command([act])[0]
+        return seat.answer if seat.answer is not None else command([fare])[0]
 
-    def _drive(self, command: Command) -> None:
+    def _drive(self, command: Command[Fare]) -> None:
         """Take along all who wait, oneself first; whoever came meanwhile drives next."""
         with self._lock:
             riders, self._queue = self._queue[:MOST], self._queue[MOST:]
         try:
-            answers = command([rider.act for rider in riders])
+            answers = command([rider.fare for rider in riders])
             for rider, answer in zip(riders, answers, strict=True):
                 rider.answer = answer
         except Exception:
@@ -68,6 +70,3 @@ class Together:
                 self._driven = bool(following)
             for rider in riders[1:] + following:
                 rider.woken.set()
-
-
-together = Together()

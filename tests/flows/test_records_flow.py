@@ -35,6 +35,15 @@ def test_the_same_again_is_answered_with_the_first_and_other_content_is_kept_for
     assert ann.get("/wallet")["items"][0]["credits"] == 45
 
 
+def test_a_login_that_was_ended_declares_nothing_even_while_redis_has_its_copy(ann: Citizen, town: World) -> None:
+    ann.get("/records")
+    with transaction():
+        connection().execute(text("update sessions set revoked_at = :at"), {"at": NOW})
+    assert ann.get("/records")["items"] == [], "a read trusts the copy for a minute"
+    assert ann.refused("/records", ride(town)) == (401, "login_required")
+    assert counted("records") == 0
+
+
 def test_two_people_may_use_the_same_reference(ann: Citizen, ben: Citizen, town: World) -> None:
     assert ann.post("/records", ride(town))["id"] != ben.post("/records", ride(town))["id"]
 
