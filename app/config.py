@@ -65,6 +65,8 @@ class Settings:
     apps: tuple[AppSettings, ...] = ()
     wechat_version: str = "release"
     media_folder: Path = ROOT / "var" / "media"
+    seal_secret: str = field(default="", repr=False)
+    old_seal_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def production(self) -> bool:
@@ -107,6 +109,8 @@ def _read(source: Mapping[str, str], problems: list[str]) -> Settings:
         pay=_read_pay(source),
         apps=_read_apps(source),
         wechat_version=source.get("WECHAT_ENV_VERSION", "release"),
+        seal_secret=source.get("DIANDI_SEAL_SECRET", ""),
+        old_seal_secrets=tuple(word for word in source.get("DIANDI_OLD_SEAL_SECRETS", "").split(",") if word),
         media_folder=Path(source.get("MEDIA_FOLDER", "") or ROOT / "var" / "media"),
     )
 
@@ -166,6 +170,8 @@ def _check(settings: Settings, problems: list[str]) -> None:
         problems.append("DATABASE_URL must be a postgresql:// address")
     if not settings.redis_url:
         problems.append("REDIS_URL is missing (start with `python3 dev.py run`, or set it)")
+    if settings.seal_secret and len(settings.seal_secret) < 32:
+        problems.append("DIANDI_SEAL_SECRET must have at least 32 random characters")
     if settings.production:
         if settings.secret == _WEAK_SECRET or len(settings.secret) < 32:
             problems.append("DIANDI_SECRET must be set to at least 32 random characters")

@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from flask import Flask
 
-from commands import approvals, boards, funding, mall, merchants, payments, records, scenarios, sources
+from commands import (
+    approvals,
+    boards,
+    funding,
+    mall,
+    merchants,
+    payments,
+    records,
+    scenarios,
+    sources,
+    support,
+    wechat,
+)
 
-GROUPS = tuple(
-    module.group for module in (approvals, boards, funding, mall, merchants, payments, records, scenarios, sources)
+GROUPS = (
+    *(
+        one.group
+        for one in (approvals, boards, funding, mall, merchants, payments, records, scenarios, sources, wechat)
+    ),
+    *support.GROUPS,
 )
 
 

@@ -20,6 +20,7 @@ from devkit.supervisor import Child, ChildFailed, Supervisor
 READY_SECONDS = 60.0
 DEMO = VAR / "demo"
 WECHAT = DEMO / "wechat"
+TEMPLATES = "record=local-record,credits=local-credits,order=local-order,account=local-account"
 
 
 def run(arguments: list[str]) -> int:
@@ -90,6 +91,8 @@ def _environ(servers: Servers | None, address: str, wechat: list[str]) -> dict[s
         "DIANDI_ENV": os.environ.get("DIANDI_ENV", "development"),
         **{name: os.environ.get(name, value) for name, value in _wechat(address, *wechat).items()},
         "PUBLIC_BASE_URL": os.environ.get("PUBLIC_BASE_URL", address),
+        "WECHAT_TEMPLATES": os.environ.get("WECHAT_TEMPLATES", TEMPLATES),
+        "MEDIA_FOLDER": os.environ.get("MEDIA_FOLDER", str(DEMO / "media")),
         "HOST": HOST,
         "PORT": address.rpartition(":")[2],
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),

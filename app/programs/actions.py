@@ -159,6 +159,20 @@ def invite(
     return made
 
 
+def assign_app(*, program: Program, appid: str | None, actor: str, at: datetime) -> None:
+    """Let a program live in a mini-program of its own, or (None) in the main one."""
+    program.wechat_appid = appid
+    audit.write(
+        actor=actor,
+        action="program.assign_app",
+        object_type="program",
+        object_id=program.id,
+        at=at,
+        program_id=program.id,
+        after={"appid": appid},
+    )
+
+
 def roster_hash(program_id: int, kind: str, value: str) -> bytes:
     """What is kept of a number or a PIN on a roster."""
     return vault.keyed_hash(f"roster-{kind}", f"{program_id}/{value.strip().upper()}")
