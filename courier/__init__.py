@@ -4,6 +4,6 @@ Several edges need it (a tap in the mini-program, a job, a command), so it stand
 ``wechat``, which are strangers to each other. Of payments the till takes care.
 """
 
-from courier.apps import App, Apps, apps, find, register
+from courier.clients import App, Apps, apps, find, register
 
 __all__ = ["App", "Apps", "apps", "find", "register"]

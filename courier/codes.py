@@ -7,7 +7,7 @@ from datetime import datetime
 from app import scenes
 from app.clock import now
 from app.db import forbid_in_transaction, transaction
-from courier.apps import App, apps
+from courier.clients import App, apps
 from wechat import codes as wechat
 
 

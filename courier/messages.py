@@ -12,7 +12,7 @@ from app.clock import now
 from app.db import forbid_in_transaction, transaction
 from app.messages.queries import of_notice
 from courier import metrics
-from courier.apps import App, apps
+from courier.clients import App, apps
 from courier.words import again_at, tomorrow
 from wechat import errors
 from wechat import messages as wechat

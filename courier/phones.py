@@ -7,7 +7,7 @@ from app.clock import now
 from app.db import forbid_in_transaction, transaction
 from app.errors import Kind, declare
 from courier import metrics
-from courier.apps import App, apps
+from courier.clients import App, apps
 from courier.words import log, refusal_of
 from wechat import errors
 from wechat import phone as wechat

@@ -13,7 +13,7 @@ from app import events, inbox, later, media, messages, outbox, people, personal_
 from app.clock import now
 from app.db import transaction
 from courier import metrics
-from courier.apps import App, apps
+from courier.clients import App, apps
 from wechat import push as wechat
 from wechat import safety as wechat_safety
 

@@ -13,7 +13,7 @@ from app import media, people, safety, vault
 from app.clock import now
 from app.db import forbid_in_transaction, transaction
 from courier import metrics
-from courier.apps import App, apps
+from courier.clients import App, apps
 from courier.words import again_at
 from wechat import errors
 from wechat import safety as wechat

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from app import people, vault
 from app.db import forbid_in_transaction, transaction
 from app.people.sign_in import SESSION_KEY
-from courier.apps import apps
+from courier.clients import apps
 from wechat import errors
 from wechat import sessions as wechat
 

@@ -7,7 +7,7 @@ import structlog
 from app import tickets
 from app.clock import now
 from app.db import forbid_in_transaction, transaction
-from courier.apps import find
+from courier.clients import find
 from wechat import errors
 from wechat import messages as wechat
 
