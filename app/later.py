@@ -22,8 +22,11 @@ CHECK_TEXT = "safety.text"
 CHECK_MEDIUM = "safety.medium"
 MESSAGE = "messages.send"
 HEARD = "wechat.heard"
+REVIVE = "records.revive"
 
-ALL: tuple[str, ...] = (PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD)
+ALL: tuple[str, ...] = (
+    *(PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD, REVIVE),
+)
 
 _INSERT = text(
     """

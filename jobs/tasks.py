@@ -39,6 +39,16 @@ def pay_pending(budget_id: int) -> int:
             return total
 
 
+def revive(record_id: int) -> int:
+    """Count what had collapsed onto a record that was taken back; answers how many count now."""
+
+    def command() -> int:
+        with transaction():
+            return len(records.revive([record_id], at=clock.now()))
+
+    return retrying(command)
+
+
 def close_days() -> int:
     """Make records of the days that have ended; answers how many."""
     total = 0
@@ -101,6 +111,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     later.CHECK_MEDIUM: wechat.check_medium,
     later.MESSAGE: wechat.tell,
     later.HEARD: wechat.heard,
+    later.REVIVE: revive,
 }
 
 CRON: tuple[Cron, ...] = (

@@ -6,6 +6,7 @@ from app.records.intake import CONTENT_CONFLICT, take, take_many
 from app.records.models import Appeal, Claim, Observation, Record, Reduction
 from app.records.observations import Seen, close_days, observe
 from app.records.reviews import reject, release, restore, reverse, supersede
+from app.records.revival import revive
 from app.records.steps import NOWHERE_TO_WALK, take_steps
 from app.records.steps import forget_open as forget_open_steps
 from app.records.steps import of_person as steps_of
@@ -33,6 +34,7 @@ __all__ = [
     "release",
     "restore",
     "reverse",
+    "revive",
     "steps_of",
     "supersede",
     "take",

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select, text, update
 
-from app import events, funding, ledger, notices, outbox
+from app import events, funding, later, ledger, notices, outbox
 from app.db import connection
 from app.records import claims
 from app.records.models import Record, Reduction
@@ -35,6 +35,8 @@ def take_back(*, record_id: int, state: str, why: Reason, at: datetime) -> None:
         funding.reverse_awards(record_id=record_id, at=at)
         outbox.publish(events.RECORD_REVERSED, {"record_ids": [record_id]}, program_id=record.program_id)
         _take_back_mirrors(record_id, state, why)
+        if state != "duplicate":
+            later.defer(later.REVIVE, key=f"revive:{record_id}", record_id=record_id)
     mark(record_id, state, why)
     notices.tell(
         key=f"record:{record_id}:{state}:{why.code}",

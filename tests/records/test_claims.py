@@ -62,6 +62,45 @@ def test_the_same_trip_from_operator_and_rider_counts_once_whichever_comes_first
     assert per_person[0] == 1
 
 
+def reverse(reference: str) -> int:
+    """An operator takes a record back; answers its id. What waits for the worker is in the queue then."""
+    found = connection().execute(text("select id from records where reference = :r"), {"r": reference}).scalar_one()
+    with transaction():
+        records.reverse(record_id=found, code="error", words="a test", by="op:lin", at=AT)
+    return int(found)
+
+
+@pytest.mark.parametrize("first", ["citizen", "partner"], ids=["overtaken", "came second"])
+def test_what_had_collapsed_counts_when_the_record_it_collapsed_onto_is_taken_back(city: World, first: str) -> None:
+    second = "partner" if first == "citizen" else "citizen"
+    for kind in (first, second):
+        take(world.act(city, city.people[0], "bus-ride", kind=kind, reference=kind))
+    assert states(city) == {"citizen": "duplicate", "partner": "counted"}
+    whole = grams(city.program_id)
+    gone = reverse("partner")
+    queued = text("select count(*) from procrastinate_jobs where task_name = 'records.revive'")
+    assert connection().execute(queued).scalar_one() == 1
+    for expected in (1, 0):  # a job may run twice
+        with transaction():
+            assert len(records.revive([gone], at=AT)) == expected
+    # One that had counted before has its one reduction already and counts anew as its successor.
+    name = "citizen#restored" if first == "citizen" else "citizen"
+    assert (states(city)[name], states(city)["partner"]) == ("counted", "reversed")
+    assert grams(city.program_id) == whole
+    told = text("select count(*) from notices where kind = 'record.counted'")
+    assert connection().execute(told).scalar_one() == 1
+
+
+def test_what_still_overlaps_another_record_stays_collapsed(city: World) -> None:
+    for kind in ("partner", "citizen", "file"):
+        take(world.act(city, city.people[0], "bus-ride", kind=kind, reference=kind))
+    counted = [reference for reference, state in states(city).items() if state == "counted"]
+    gone = reverse(counted[0])
+    with transaction():
+        assert len(records.revive([gone], at=AT)) == 1
+    assert sorted(states(city).values()) == ["counted", "duplicate", "reversed"]
+
+
 def test_at_equal_tier_the_first_counts(city: World) -> None:
     first = world.act(city, city.people[0], reference="first")
     second = world.act(city, city.people[0], "bus-ride", reference="second", occurred_at=first.until - HOUR / 4)
