@@ -34,7 +34,9 @@ def upgrade() -> None:
     _orders()
     _redemptions()
     _staff()
-    op.execute(sa.text((Path(__file__).parent.parent / "sql" / "0004_ledger.sql").read_text().replace(":", r"\:")))
+    for part in ("ledger", "records"):
+        path = Path(__file__).parent.parent / "sql" / f"0004_{part}.sql"
+        op.execute(sa.text(path.read_text().replace(":", r"\:")))
 
 
 def _vehicles() -> None:
@@ -285,7 +287,6 @@ def _transfers() -> None:
         sa.Column(
             "posted_xid", sa.BigInteger(), server_default=sa.text("pg_current_xact_id()::text::bigint"), nullable=False
         ),
-        sa.ForeignKeyConstraint(["program_id"], ["programs.id"], name=op.f("fk_transfers_program_id")),
         sa.ForeignKeyConstraint(["reverses"], ["transfers.id"], name=op.f("fk_transfers_reverses")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transfers")),
         sa.UniqueConstraint("program_id", "id", name=op.f("uq_transfers_program_id_id")),
@@ -335,6 +336,7 @@ def _wallets() -> None:
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_wallets_person_id")),
         sa.ForeignKeyConstraint(["program_id"], ["programs.id"], name=op.f("fk_wallets_program_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_wallets")),
+        sa.UniqueConstraint("id", "person_id", "program_id", name=op.f("uq_wallets_id_person_id_program_id")),
         sa.UniqueConstraint("person_id", "program_id", name=op.f("uq_wallets_person_id_program_id")),
     )
     op.create_table(
@@ -371,6 +373,7 @@ def _wallets() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account_bindings")),
     )
     op.create_index("ix_account_bindings_person", "account_bindings", ["person_id"], unique=False)
+    op.create_index("ix_account_bindings_hash", "account_bindings", ["source_id", "account_hash"], unique=False)
     op.create_index(
         "uq_account_bindings_live",
         "account_bindings",
@@ -664,13 +667,11 @@ def _records() -> None:
             ["scenarios.program_id", "scenarios.id"],
             name=op.f("fk_records_program_id_scenario_id"),
         ),
-        sa.ForeignKeyConstraint(["program_id"], ["programs.id"], name=op.f("fk_records_program_id")),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_records_source_id")),
         sa.ForeignKeyConstraint(["supersedes_id"], ["records.id"], name=op.f("fk_records_supersedes_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_records")),
-        sa.UniqueConstraint("program_id", "id", name=op.f("uq_records_program_id_id")),
         sa.UniqueConstraint(
-            "program_id", "source_id", "reference", name=op.f("uq_records_program_id_source_id_reference")
+            "source_id", "reference", "program_id", name=op.f("uq_records_source_id_reference_program_id")
         ),
     )
     op.create_index(
@@ -763,16 +764,18 @@ def _awards() -> None:
         sa.CheckConstraint("credits >= 0", name=op.f("ck_awards_credits")),
         sa.CheckConstraint("earned_micro >= 0 and cut_micro between 0 and earned_micro", name=op.f("ck_awards_cut")),
         sa.ForeignKeyConstraint(["lot_id"], ["lots.id"], name=op.f("fk_awards_lot_id")),
-        sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_awards_person_id")),
         sa.ForeignKeyConstraint(
             ["program_id", "budget_id"],
             ["budgets.program_id", "budgets.id"],
             name=op.f("fk_awards_program_id_budget_id"),
         ),
-        sa.ForeignKeyConstraint(["program_id"], ["programs.id"], name=op.f("fk_awards_program_id")),
         sa.ForeignKeyConstraint(["terms_id"], ["terms.id"], name=op.f("fk_awards_terms_id")),
         sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_awards_transfer_id")),
-        sa.ForeignKeyConstraint(["wallet_id"], ["wallets.id"], name=op.f("fk_awards_wallet_id")),
+        sa.ForeignKeyConstraint(
+            ["wallet_id", "person_id", "program_id"],
+            ["wallets.id", "wallets.person_id", "wallets.program_id"],
+            name=op.f("fk_awards_wallet_id_person_id_program_id"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_awards")),
         sa.UniqueConstraint("reason", "source_ref", name=op.f("uq_awards_reason_source_ref")),
     )

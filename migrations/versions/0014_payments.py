@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014_payments"
-down_revision = "0013_award_path"
+down_revision = "0007_openness"
 
 
 def upgrade() -> None:
