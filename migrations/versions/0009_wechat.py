@@ -7,10 +7,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0015_wechat"
-down_revision = "0014_payments"
+revision = "0009_wechat"
+down_revision = "0008_payments"
 
 
 def upgrade() -> None:
-    path = Path(__file__).parent.parent / "sql" / "0015_wechat.sql"
+    path = Path(__file__).parent.parent / "sql" / "0009_wechat.sql"
     op.execute(sa.text(path.read_text().replace(":", r"\:")))

@@ -7,10 +7,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_payments"
+revision = "0008_payments"
 down_revision = "0007_openness"
 
 
 def upgrade() -> None:
-    path = Path(__file__).parent.parent / "sql" / "0014_payments.sql"
+    path = Path(__file__).parent.parent / "sql" / "0008_payments.sql"
     op.execute(sa.text(path.read_text().replace(":", r"\:")))
