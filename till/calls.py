@@ -33,23 +33,24 @@ def call_up(desk: Desk, *, order_id: int, person_id: int) -> dict[str, str]:
 
     Raises what ``orders.begin_payment`` raises, PAYER_UNKNOWN, BUSY when WeChat gives no usable answer.
     """
-    openid = people.openid(person_id, desk.terms.appid)
+    terms = desk.terms_of(orders.appid(order_id))
+    openid = people.openid(person_id, terms.appid)
     if openid is None:
         raise PAYER_UNKNOWN()
     for _ in range(2):  # a number that WeChat won't take any more is given up once, for a new one
-        payment = _begun(desk, order_id, person_id, openid)
+        payment = _begun(terms, order_id, person_id, openid)
         prepay_id = payments.usable_prepay(payment, now()) or _prepay(desk, payment, openid)
         if prepay_id is not None:
             return desk.client.call_up(appid=payment.appid, prepay_id=prepay_id)
     raise BUSY(retry_after=3)
 
 
-def _begun(desk: Desk, order_id: int, person_id: int, openid: str) -> Payment:
+def _begun(terms: payments.Terms, order_id: int, person_id: int, openid: str) -> Payment:
     at = now()
 
     def command() -> Payment:
         with transaction() as current:
-            found = orders.begin_payment(order_id=order_id, person_id=person_id, terms=desk.terms, openid=openid, at=at)
+            found = orders.begin_payment(order_id=order_id, person_id=person_id, terms=terms, openid=openid, at=at)
             current.flush()
             current.refresh(found)
             current.expunge(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,15 @@ class Desk:
     client: PayClient
     keys: KeyRing
     terms: payments.Terms
-    api: Api
+    apis: Mapping[str, Api]
 
     @property
     def mchid(self) -> str:
         return self.terms.mchid
+
+    def terms_of(self, appid: str | None) -> payments.Terms:
+        """The terms of a program's own mini-program, which must be bound to our merchant; the main one for None."""
+        return self.terms if appid is None else replace(self.terms, appid=appid)
 
 
 def make(settings: Settings) -> Desk | None:
@@ -54,13 +59,11 @@ def make(settings: Settings) -> Desk | None:
         notify_url=f"{pay.notify_base}{NOTICES}",
         prefix=PREFIXES[settings.environment],
     )
-    api = Api(
-        appid=settings.wechat_appid,
-        secret=settings.wechat_secret,
-        base=settings.wechat_api_base,
-        store=cache.client(),
-    )
-    return Desk(PayClient(merchant), keys, terms, api)
+    apis = {
+        app.appid: Api(appid=app.appid, secret=app.secret, base=settings.wechat_api_base, store=cache.client())
+        for app in settings.apps
+    }
+    return Desk(PayClient(merchant), keys, terms, apis)
 
 
 def register(app: Flask, settings: Settings) -> None:

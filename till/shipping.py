@@ -14,6 +14,7 @@ from app.payments import shipping
 from till import metrics
 from till.desk import Desk
 from wechat import errors
+from wechat.api import Api
 from wechat.shipping import Logistics, Parcel, is_trade_managed, upload_shipping
 
 log = structlog.get_logger("till")
@@ -48,10 +49,13 @@ def _tell(desk: Desk, goods: Any) -> tuple[str, str | None]:
     if openid is None:
         return GIVEN_UP, "payer_gone"
     try:
-        if not _managed(desk):
+        api = desk.apis.get(goods.appid)
+        if api is None:
+            return GIVEN_UP, "app_unknown"
+        if not _managed(api):
             return SENT, "not_managed"
         upload_shipping(
-            desk.api,
+            api,
             transaction_id=goods.transaction_id,
             logistics=Logistics(goods.logistics),
             parcels=[Parcel(goods.title, goods.tracking_no or "", goods.carrier or "")],
@@ -67,14 +71,14 @@ def _tell(desk: Desk, goods: Any) -> tuple[str, str | None]:
     return SENT, None
 
 
-def _managed(desk: Desk) -> bool:
+def _managed(api: Api) -> bool:
     """Whether our orders are under WeChat's management at all; asked once a day."""
-    key = f"wechat:trade-managed:{desk.terms.appid}"
+    key = f"wechat:trade-managed:{api.appid}"
     try:
         known = cache.client().get(key)
         if known is None:
-            known = b"1" if is_trade_managed(desk.api) else b"0"
+            known = b"1" if is_trade_managed(api) else b"0"
             cache.client().set(key, known, ex=A_DAY)
         return known in (b"1", "1")
     except cache.REDIS_DOWN:
-        return is_trade_managed(desk.api)
+        return is_trade_managed(api)

@@ -17,7 +17,7 @@ from app.orders.paying import (
     take_transaction,
 )
 from app.orders.placing import PERSON_LIMIT, PRICE_CHANGED, Placed, place
-from app.orders.queries import line, of_person, of_transfers
+from app.orders.queries import appid, line, of_person, of_transfers
 
 __all__ = [
     "NOTHING_TO_PAY",
@@ -27,6 +27,7 @@ __all__ = [
     "Order",
     "Placed",
     "Taken",
+    "appid",
     "begin_end",
     "begin_payment",
     "due_to_end",

@@ -32,6 +32,13 @@ def line(order_id: int, person_id: int) -> Any:
     return rows[0]
 
 
+def appid(order_id: int) -> str | None:
+    """The mini-program in which an order is paid: its program's own, None for the main one."""
+    query = "select g.wechat_appid from orders o join programs g on g.id = o.program_id where o.id = %(order)s"
+    rows = read(query, {"order": order_id})
+    return rows[0].wechat_appid if rows else None
+
+
 def of_transfers(person_id: int, transfer_ids: Sequence[int]) -> dict[int, int]:
     """The orders that a person paid with these transfers, by transfer."""
     query = "select transfer_id, id from orders where person_id = %(person)s and transfer_id = any (%(ids)s::bigint[])"
