@@ -86,7 +86,7 @@ def test_a_declared_act_stays_within_its_budget(warm: Citizen, town: World, monk
     warm.post("/records", ride(town, "warm-up", day=20))
     with counting(monkeypatch) as trips:
         warm.post("/records", ride(town, "measured", day=21))
-    assert len(trips.sql) <= 17, trips.sql
+    assert len(trips.sql) <= 4, trips.sql
     assert len(trips.redis) <= 2, trips.redis
 
 
