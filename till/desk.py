@@ -11,6 +11,7 @@ from flask import Flask, current_app
 
 from app import cache, payments
 from app.config import Settings
+from till import certificates
 from wechat.api import Api
 from wechat.pay import KeyRing, Merchant, PayClient
 
@@ -72,9 +73,13 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 def find() -> Desk | None:
-    """This application's desk, if it has one."""
+    """This application's desk, if it has one. Its certificates, where it has those, are kept fresh from now on."""
     found: Any = current_app.extensions.get(EXTENSION)
-    return found if isinstance(found, Desk) else None
+    if not isinstance(found, Desk):
+        return None
+    if found.keys.public_key_id is None:
+        certificates.keep_fresh(found.client)
+    return found
 
 
 def get() -> Desk:
