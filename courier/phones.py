@@ -45,7 +45,7 @@ def number_of(person_id: int, code: str) -> tuple[App, wechat.PhoneNumber]:
     with transaction():
         today = phones.charge(appid=app.appid, what=phones.NUMBER_COST, at=now())
     if today % COST_ALARM == 0:
-        log.error("phone_numbers_cost", calls=today)
+        log.error("phone_numbers_cost", count=today)
     return app, found
 
 

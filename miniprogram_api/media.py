@@ -118,7 +118,7 @@ def serve(name: str) -> Response:
         raise NOT_FOUND()
     body = files.read(_folder(), name)
     if body is None:
-        log.error("picture_without_file", medium=found.id)
+        log.error("picture_without_file", kind=found.purpose)
         raise NOT_FOUND()
     headers = {
         "Cache-Control": FOREVER if found.state == "pass" else "private, no-store",

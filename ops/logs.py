@@ -28,7 +28,7 @@ ALLOWED = frozenset(
         *("method", "route", "status", "ms", "bytes", "code", "kind", "limit", "closed", "who", "language"),
         *("task", "job_id", "attempts", "outcome", "event_id", "count", "seconds", "action", "listener"),
         *("program_id", "record_id", "order_id", "budget_id", "source_id", "import_id", "statement_id", "notice_id"),
-        *("preset", "connector", "version", "environment", "port", "path", "file", "rows", "check"),
+        *("preset", "connector", "version", "environment", "port", "path", "file", "rows", "check", "rid", "template"),
     }
 )
 HARMLESS_LOGGERS = ("gunicorn",)

@@ -114,6 +114,11 @@ class Town:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def wechat_inbox(self) -> list[dict[str, Any]]:
+        """What people see in WeChat, the newest first."""
+        found: list[dict[str, Any]] = requests.get(f"{self.box.api_base}/_sandbox/inbox", timeout=10).json()["messages"]
+        return found
+
     @contextmanager
     def inside(self) -> Iterator[None]:
         with self.app.app_context():
@@ -163,7 +168,7 @@ class Town:
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
     with Sandbox(keys()[0]) as running:
-        running.mini.switches.media_seconds = 0.05
+        running.mini.switches.media_seconds = 0.0
         yield running
 
 
