@@ -121,7 +121,7 @@ def read(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
     Inside a command, and wherever the session has begun already, it runs there and sees what was written.
     """
     engine = db.engine
-    begun = db.session.registry.has() and session().in_transaction()
+    begun = _open.get() or (db.session.registry.has() and session().in_transaction())
     if begun or not isinstance(engine, Engine):
         return run(sql, values)
     try:
