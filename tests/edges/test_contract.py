@@ -6,6 +6,8 @@ Apart, because with all groups on a run stops at the first finding and may never
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -21,9 +23,13 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks
 from sqlalchemy.orm import Session
 
+from app import config
 from app.clock import now
 from app.db import transaction
+from courier import clients
 from tests import given
+from tests.wechat.sandboxes import keys
+from wechat.sandbox.box import Sandbox
 from wechat.sandbox.server import Server
 
 load_all_checks()
@@ -46,7 +52,20 @@ FEW, MANY = 10, 60  # right data is cheap to make, and only it reaches the insid
 
 
 @pytest.fixture
-def contract(app: Any, db_session: Session, wechat: Server) -> Any:
+def whole_wechat(app: Any, tmp_path: Path) -> Iterator[None]:
+    """All of the local WeChat, so that a wrong code is answered as such and not with "WeChat is away"."""
+    before = app.extensions[clients.EXTENSION]
+    with Sandbox(keys()[0]) as box:
+        urls = {"DATABASE_URL": "postgresql://x/x", "REDIS_URL": "unix:///x"}
+        app.extensions[clients.EXTENSION] = clients.make(
+            config.load({**urls, **box.environ(keys()[1], tmp_path, "http://127.0.0.1")})
+        )
+        yield
+    app.extensions[clients.EXTENSION] = before
+
+
+@pytest.fixture
+def contract(app: Any, db_session: Session, wechat: Server, whole_wechat: None) -> Any:
     with transaction():
         given.program("spring-city")
     return schemathesis.openapi.from_wsgi("/openapi.json", app).include(path_regex="^/(api|open)/v1/")
