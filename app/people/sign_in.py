@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, text, update
 
 from app import audit, safety, vault
-from app.db import connection, session
+from app.db import connection, run, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.people.models import FormerIdentity, LoginSession, Person, WeChatIdentity
 
@@ -76,22 +76,65 @@ def sign_in(
     """
     if of_age is False:
         raise UNDER_AGE()
-    identity, is_new = _identity(appid, openid, unionid, at, language)
-    if session_key is not None:
-        identity.session_key_sealed = vault.encrypt(SESSION_KEY, session_key)
-    if unionid is not None and identity.unionid is None:
-        identity.unionid = unionid
-    identity.seen_at = at
-    person = session().get_one(Person, identity.person_id)
-    if person.state != "active":
+    session().flush()
+    who = {"appid": appid, "openid": openid}
+    known, is_new = run(_KNOWN, who), False
+    if not known:
+        _, is_new = _identity(appid, openid, unionid, at, language)
+        known = run(_KNOWN, who)
+    identity = known[0]
+    if identity.state != "active":
         raise PERSON_DISABLED()
-    if of_age:
-        person.of_age_at = person.of_age_at or at
     if not is_new:
-        safety.author_is_back(person_id=person.id, at=at)
-    token, login = _open_session(person, at, at + timedelta(days=session_days), device)
-    ended = _end_oldest(person.id, at)
-    return SignedIn(token, person.id, login.id, login.expires_at, is_new, ended, person.of_age_at is not None)
+        safety.author_is_back(person_id=identity.person_id, at=at)
+    token, until = secrets.token_urlsafe(TOKEN_BYTES), at + timedelta(days=session_days)
+    values = {
+        "identity": identity.id,
+        "unionid": unionid,
+        "key": None if session_key is None else vault.encrypt(SESSION_KEY, session_key),
+        "person": identity.person_id,
+        "of_age": bool(of_age),
+        "hash": token_hash(token),
+        "epoch": identity.epoch,
+        "device": device,
+        "at": at,
+        "until": until,
+        "others": MOST_SESSIONS - 1,
+    }
+    opened = run(_OPEN, values)[0]
+    session().expire_all()  # whoever looks at these rows again in this transaction sees what was written
+    return SignedIn(
+        token, identity.person_id, opened.id, until, is_new, tuple(map(bytes, opened.ended)),
+        bool(of_age) or identity.of_age_at is not None,
+    )  # fmt: skip
+
+
+_KNOWN = """
+    select i.id, i.person_id, p.state, p.epoch, p.of_age_at
+    from wechat_identities i join persons p on p.id = i.person_id
+    where i.appid = %(appid)s and i.openid = %(openid)s
+"""
+# A known person's sign-in is one statement: thousands come at eight in the morning. Ten logins a person: the oldest
+# gives way.
+_OPEN = """
+    with seen as (
+      update wechat_identities set seen_at = %(at)s, unionid = coalesce(unionid, %(unionid)s),
+        session_key_sealed = coalesce(%(key)s, session_key_sealed)
+      where id = %(identity)s
+    ), aged as (
+      update persons set of_age_at = %(at)s where id = %(person)s and %(of_age)s and of_age_at is null
+    ), opened as (
+      insert into sessions (token_hash, person_id, epoch, device, created_at, expires_at)
+      values (%(hash)s, %(person)s, %(epoch)s, %(device)s, %(at)s, %(until)s) returning id
+    ), surplus as (
+      update sessions set revoked_at = %(at)s
+      where person_id = %(person)s and revoked_at is null and expires_at > %(at)s and id not in (
+        select id from sessions where person_id = %(person)s and revoked_at is null and expires_at > %(at)s
+        order by id desc limit %(others)s)
+      returning token_hash
+    )
+    select (select id from opened) as id, array(select token_hash from surplus) as ended
+"""
 
 
 def token_hash(token: str) -> bytes:
@@ -189,33 +232,6 @@ def _new_person(former: bytes, at: datetime, language: str) -> Person:
     session().add(person)
     session().flush()
     return person
-
-
-def _open_session(person: Person, at: datetime, until: datetime, device: str) -> tuple[str, LoginSession]:
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    opened = LoginSession(
-        token_hash=token_hash(token),
-        person_id=person.id,
-        epoch=person.epoch,
-        device=device,
-        created_at=at,
-        expires_at=until,
-    )
-    session().add(opened)
-    session().flush()
-    return token, opened
-
-
-def _end_oldest(person_id: int, at: datetime) -> tuple[bytes, ...]:
-    """Ten logins a person: the oldest gives way."""
-    living = (
-        LoginSession.person_id == person_id,
-        LoginSession.revoked_at.is_(None),
-        LoginSession.expires_at > at,
-    )
-    kept = select(LoginSession.id).where(*living).order_by(LoginSession.id.desc()).limit(MOST_SESSIONS)
-    surplus = update(LoginSession).where(*living, LoginSession.id.not_in(kept)).values(revoked_at=at)
-    return tuple(session().scalars(surplus.returning(LoginSession.token_hash)))
 
 
 def _audit(person: Person, actor: str, action: str, reason: str, at: datetime) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, text, update
 
 from app import later, notices
-from app.db import connection, session
+from app.db import connection, run, session
 from app.errors import Kind, declare
 from app.safety.models import TextCheck
 
@@ -57,10 +57,14 @@ def put_off(*, check_id: int, until: datetime | None) -> None:
     session().execute(statement.values(look_at=until, attempts=TextCheck.attempts + 1))
 
 
+_BACK = """
+    update text_checks set look_at = %(at)s where person_id = %(person)s and state = 'pending' and look_at is null
+"""
+
+
 def author_is_back(*, person_id: int, at: datetime) -> None:
     """WeChat checks only what people write who were here within two hours (61010): look again now."""
-    waiting = (TextCheck.person_id == person_id, TextCheck.state == "pending", TextCheck.look_at.is_(None))
-    session().execute(update(TextCheck).where(*waiting).values(look_at=at))
+    run(_BACK, {"person": person_id, "at": at})
 
 
 def decide(
