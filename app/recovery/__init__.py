@@ -117,6 +117,8 @@ def hand_over(*, recovery_id: int, by: str, at: datetime) -> list[bytes]:
     session().execute(
         update(WeChatIdentity).where(WeChatIdentity.person_id == found.claimant_id).values(person_id=found.person_id)
     )
+    if phones.of_person(found.claimant_id) is not None:
+        phones.unbind(person_id=found.claimant_id, at=at)
     ended = people.end_sessions(person_id=found.person_id, at=at)
     ended += people.end_sessions(person_id=found.claimant_id, at=at)
     claimant = people.get(found.claimant_id)
