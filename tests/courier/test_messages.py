@@ -147,6 +147,8 @@ def test_a_sender_that_dies_in_the_middle_leaves_one_message_at_most(town: Town)
         assert delivery is not None
         known = {"appid": town.box.identity.appid, "template_id": "T-record", "at": noon()}
         assert messages.begin(delivery_id=delivery, **known) is not None
+    with town.inside(), transaction():
+        assert messages.begin(delivery_id=delivery, **known) is None, "somebody has it in hand"
     town.work()  # the job itself comes again, as after a rescue
     town.sweep(noon() + timedelta(minutes=10))
     assert (states(town), inbox(town)) == ([("unknown", None)], [])

@@ -88,6 +88,7 @@ def test_three_programs_pay_once(town: Town, erin: Phone) -> None:
     counted = town.sql("select local_date, count(*) as n from records where state = 'counted' group by 1")
     assert {row.n for row in counted} == {1}
     assert len(counted) == 30
+    assert town.sql("select count(*) as n from observations")[0].n == 31, "a day stays where it was seen first"
     paid = town.sql(
         "select r.local_date, count(*) as n from awards a join records r on r.id = a.record_id"
         " where a.state = 'paid' group by 1"
