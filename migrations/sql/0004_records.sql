@@ -33,8 +33,10 @@ declare
   slices bigint[] := '{}';
   lots bigint[] := '{}';
   posted bigint[];
+  ids bigint[];
+  places bigint[] := '{}';
+  place bigint;
   reserved record;
-  awards_from bigint := jsonb_array_length(batch->'drafts');
 begin
   select array_agg((x.v->>0)::bigint order by x.o), array_agg((x.v->>1)::bigint order by x.o) into wallet_ids, carries
   from jsonb_array_elements(batch->'wallets') with ordinality as x (v, o);
@@ -67,6 +69,7 @@ begin
     states := states || case when whole[line.n] > 0 then 'pending' else 'nothing' end;
     slices := slices || null::bigint;
     lots := lots || null::bigint;
+    places := places || null::bigint;
   end loop;
 
   update wallets w set carry_micro = x.carry from unnest(wallet_ids, carries) as x (id, carry) where w.id = x.id;
@@ -93,6 +96,13 @@ begin
     end loop;
   end loop;
 
+  place := jsonb_array_length(drafts);
+  for i in 1 .. cardinality(slices) loop
+    if slices[i] is not null then
+      place := place + 1;
+      places[i] := place;
+    end if;
+  end loop;
   select drafts || coalesce(jsonb_agg(jsonb_build_object('p', x.program_id, 'r', 'award.' || x.reason, 's', x.source_ref,
            'l', jsonb_build_array(jsonb_build_array(slices[x.n], -whole[x.n]), jsonb_build_array(x.credits_account, whole[x.n])))
            order by x.n), '[]') into drafts
@@ -119,28 +129,22 @@ begin
          and k.price_fen = x.price_fen and k.expires_at = x.expires_at;
   end if;
 
+  ids := array(select nextval('awards_id_seq') from generate_series(1, cardinality(lines)));
+  insert into awards (id, program_id, person_id, wallet_id, record_id, reason, source_ref, terms_id, budget_id, share_bps,
+                      boost_bps, earned_micro, cut_micro, cut_by, carry_before, carry_after, credits, state, lot_id,
+                      transfer_id, expires_at, created_at, paid_at)
+  select ids[x.n], x.program_id, x.person_id, wallet_ids[x.w], x.record_id, x.reason, x.source_ref, x.terms_id,
+         case when whole[x.n] > 0 then x.budget_id end, x.share_bps, x.boost_bps, x.earned, cuts[x.n], cut_bys[x.n],
+         carries_before[x.n], carries_after[x.n], whole[x.n], states[x.n], lots[x.n], posted[places[x.n]], x.expires_at,
+         at, case when states[x.n] = 'paid' then at end
+  from unnest(lines) x;
+
   return query
     select null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::text, null::bigint, posted[d]
-    from generate_series(1, awards_from) d order by d;
+    from generate_series(1, jsonb_array_length(batch->'drafts')) d order by d;
   return query
-    with paid as (
-      select x.n, row_number() over (order by x.n) as place
-      from unnest(lines) x where slices[x.n] is not null
-    ), kept as (
-      insert into awards as a (program_id, person_id, wallet_id, record_id, reason, source_ref, terms_id, budget_id,
-                        share_bps, boost_bps, earned_micro, cut_micro, cut_by, carry_before, carry_after, credits, state,
-                        lot_id, transfer_id, expires_at, created_at, paid_at)
-      select x.program_id, x.person_id, wallet_ids[x.w], x.record_id, x.reason, x.source_ref, x.terms_id,
-             case when whole[x.n] > 0 then x.budget_id end, x.share_bps, x.boost_bps, x.earned, cuts[x.n], cut_bys[x.n],
-             carries_before[x.n], carries_after[x.n], whole[x.n], states[x.n], lots[x.n], posted[awards_from + p.place],
-             x.expires_at, at, case when states[x.n] = 'paid' then at end
-      from unnest(lines) x
-      left join paid p on p.n = x.n order by x.n
-      returning a.id, a.reason, a.source_ref, a.transfer_id
-    )
-    select x.n, k.id, states[x.n], whole[x.n], cuts[x.n], cut_bys[x.n], carries_after[x.n], k.transfer_id
-    from unnest(lines) x
-    join kept k on k.reason = x.reason and k.source_ref = x.source_ref order by x.n;
+    select x.n, ids[x.n], states[x.n], whole[x.n], cuts[x.n], cut_bys[x.n], carries_after[x.n], posted[places[x.n]]
+    from unnest(lines) x order by x.n;
 end $$;
 
 -- What follows from a transaction, beside it (jobs/relay.py delivers it): [{"event", "program_id", "payload"}]
