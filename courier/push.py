@@ -40,7 +40,7 @@ def hear(app: App, query: Mapping[str, str], raw: bytes) -> str:
         at = now()
         body = json.dumps(kept, ensure_ascii=False).encode()
         if inbox.keep(origin=_origin(app.appid), message_key=event.key, body=body, at=at):
-            later.defer(later.HEARD, key=f"heard:{event.key}", appid=app.appid, message_key=event.key)
+            later.defer(later.HEARD, key=f"heard:{app.appid}:{event.key}", appid=app.appid, message_key=event.key)
             metrics.PUSHED.labels(_counted(event.kind), "kept").inc()
         else:
             metrics.PUSHED.labels(_counted(event.kind), "again").inc()

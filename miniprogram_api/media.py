@@ -31,7 +31,7 @@ served = APIBlueprint("media_served", __name__, enable_openapi=False)
 log = structlog.get_logger("media")
 UPLOADS = limits.Limit("uploads", 30, 3_600)
 OVERHEAD = 64 * 1024
-FOREVER = "public, max-age=31536000, immutable"
+SEEN = "public, max-age=3600"  # no longer: a picture that is removed must go
 
 
 class Upload(schemas.Request):
@@ -72,15 +72,17 @@ def upload(login: Login) -> Response:
     sent, purpose = _form()
     picture = files.look(sent, purpose=purpose)
     files.save(_folder(), picture)
-    with transaction():
-        made = media.add(person_id=login.person_id, purpose=purpose, picture=picture, at=now())
-        shown = _shown(made)
+    try:
+        with transaction():
+            made = media.add(person_id=login.person_id, purpose=purpose, picture=picture, at=now())
+            shown = _shown(made)
+    except BaseException:
+        files.delete(_folder(), picture.name)  # no file without its row
+        raise
     return answer(shown, 201)
 
 
-spec_of(upload).update(
-    body=Upload(), body_example=None, body_examples=None, content_type="multipart/form-data"
-)
+spec_of(upload).update(body=Upload(), body_example=None, body_examples=None, content_type="multipart/form-data")
 
 
 @routes.get("/media")
@@ -101,7 +103,7 @@ def get_media(login: Login) -> Response:
 def remove(login: Login, medium_id: int) -> Response:
     """Remove one of my pictures
 
-    Nobody sees it from now on, and its file is deleted within minutes.
+    Nobody sees it from now on, and its file is deleted within the hour.
     """
     with transaction():
         media.remove(medium_id=medium_id, person_id=login.person_id, at=now())
@@ -121,7 +123,7 @@ def serve(name: str) -> Response:
         log.error("picture_without_file", kind=found.purpose)
         raise NOT_FOUND()
     headers = {
-        "Cache-Control": FOREVER if found.state == "pass" else "private, no-store",
+        "Cache-Control": SEEN if found.state == "pass" else "private, no-store",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'",
     }

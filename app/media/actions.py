@@ -96,7 +96,7 @@ def decide(*, medium_id: int, passed: bool, by: str, at: datetime) -> Medium:
 
 
 def remove(*, medium_id: int, person_id: int, at: datetime) -> None:
-    """The owner takes a picture away; its file goes within minutes. Raises NOT_FOUND."""
+    """The owner takes a picture away; its file goes within the hour. Raises NOT_FOUND."""
     found = session().get(Medium, medium_id, with_for_update=True)
     if found is None or found.person_id != person_id or found.removed_at is not None:
         raise NOT_FOUND(medium=str(medium_id))

@@ -24,7 +24,7 @@ def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
 
 
 def erase(person_id: int, at: datetime) -> None:
-    """Remove the pictures: nobody sees them from now on; file and row go with the next sweep, minutes later."""
+    """Remove the pictures: nobody sees them from now on; file and row go with the next sweep, within the hour."""
     statement = text(
         "update media set removed_at = :at, look_at = null where person_id = :person and removed_at is null"
     )

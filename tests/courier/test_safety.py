@@ -222,3 +222,12 @@ def test_a_form_is_read_strictly(town: Town) -> None:
     assert alice.refused("POST", "/media", 415, json={"file": "x"}) == "unsupported_type"
     bomb = picture("PNG", size=(7000, 6000), exif=False)
     assert alice.upload(bomb, status=413)["error"]["code"] == "image_too_large"
+
+
+def test_only_so_many_pictures_wait_at_once_and_none_is_left_behind(town: Town) -> None:
+    alice, body = town.phone("alice"), picture("PNG", size=(8, 8))
+    for _ in range(10):
+        alice.upload(body)
+    assert alice.upload(body, status=409)["error"]["code"] == "medium_limit"
+    folder = town.app.config["SETTINGS"].media_folder
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 10
