@@ -9,8 +9,8 @@ from app.db import run
 
 RUNWAY_DAYS = 30
 
-# What each budget holds and owes: its money; credits it can still issue; credits in wallets and behind open codes, all
-# at its own price; credits that wait for money.
+# What each budget holds and owes: its money; credits it can still issue; credits in wallets, behind open codes and held
+# for orders that are to be paid, all at its own price; credits that wait for money.
 BUDGETS = """
     select b.id, b.code, b.price_fen, m.balance as money_fen,
            (select coalesce(sum(a.balance), 0) from budget_slices s join accounts a on a.id = s.account_id
@@ -18,6 +18,9 @@ BUDGETS = """
            (select coalesce(sum(l.remaining), 0) from lots l where l.budget_id = b.id)::bigint as in_wallets,
            (select coalesce(sum(f.credits), 0) from code_fundings f join codes c on c.id = f.code_id
             where f.budget_id = b.id and c.state = 'issued')::bigint as behind_codes,
+           (select coalesce(sum(u.amount), 0) from orders o join lot_uses u on u.transfer_id = o.transfer_id
+            join lots l on l.id = u.lot_id
+            where o.state in ('placed', 'paying') and l.budget_id = b.id)::bigint as held,
            (select coalesce(sum(w.credits), 0) from awards w
             where w.budget_id = b.id and w.state = 'pending')::bigint as waiting
     from budgets b join accounts m on m.id = b.money_account_id
@@ -55,7 +58,8 @@ def cover(program_id: int, *, at: datetime) -> Cover:
     """The live cover of a program's promises (domain.md, credits 4)."""
     budgets = run(BUDGETS, {"program": program_id})
     pace = run(_PACE, {"program": program_id, "since": at - timedelta(days=RUNWAY_DAYS)})[0].credits
-    owed = sum((row.in_wallets + row.behind_codes) * row.price_fen for row in budgets)
+    promised = [row.in_wallets + row.behind_codes + row.held for row in budgets]
+    owed = sum(credits * row.price_fen for credits, row in zip(promised, budgets, strict=True))
     money = sum(row.money_fen for row in budgets)
     cost = -(-owed // 1000)
     capacity = sum(row.capacity for row in budgets)
@@ -63,7 +67,7 @@ def cover(program_id: int, *, at: datetime) -> Cover:
         money_fen=money,
         cost_fen=cost,
         capacity=capacity,
-        outstanding=sum(row.in_wallets + row.behind_codes for row in budgets),
+        outstanding=sum(promised),
         waiting=sum(row.waiting for row in budgets),
         ratio_bps=money * 10_000 // cost if cost else None,
         runway_days=capacity * RUNWAY_DAYS // pace if pace else None,

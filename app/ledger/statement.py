@@ -49,8 +49,11 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "debt.repay": ("补足此前欠的积分", "Paid what was owed"),
     "order": ("兑换商品", "Spent on an order"),
     "order.refund": ("订单退回", "Order refunded"),
+    "hold": ("为待支付订单冻结", "Held for an order that is to be paid"),
+    "hold.end": ("订单未支付，积分退回", "Back: the order was not paid"),
+    "hold.return": ("订单退款，积分退回", "Back: the order was refunded"),
     "gift": ("捐赠公益项目", "Given to a welfare project"),
-    "expire": ("积分到期", "Expired"),
+    "lot.expire": ("积分到期", "Expired"),
 }
 _BOOST, _AWARD = "award.boost.", "award."
 

@@ -208,7 +208,7 @@ def _fund_rows(lines: Iterable[FundFact], report: Report, chain: _Chain) -> Iter
             report.income_fen += line.amount_fen
         else:
             report.expense_fen += line.amount_fen
-        what = BUSINESS.get(line.business, "other")
+        what = BUSINESS.get(line.kind) or BUSINESS.get(line.business, "other")
         signed = line.amount_fen if income else -line.amount_fen
         yield (
             *(report.lines, what, line.flow_id, line.business, line.transaction_id, line.transaction_id, signed),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app import funding, mall, orders, payments, redemptions
 from app.db import run, session, transaction
 from app.errors import Refusal
+from app.funding import queries
 from app.mall.models import Item
 from app.orders.placing import CLOSE_AFTER, PAY_WITHIN
 from app.payments.models import Payment, PaymentNotice, Shipment
@@ -124,6 +125,22 @@ def test_a_price_that_was_not_seen_is_not_taken(town: World, kit: int) -> None:
         with refused("price_changed"):
             cash.place(town, town.people[0], kit, **changes)
     assert credits(town) == 500 and stock(kit) == (10, 0, 0)
+
+
+def test_held_credits_stay_promised(town: World, order: orders.Order) -> None:
+    """What is set aside for an order is still somebody's: cover and outstanding don't move until it is refunded."""
+
+    def promised() -> tuple[int, int]:
+        cover = queries.cover(town.program_id, at=AT)
+        return cover.outstanding, cover.cost_fen
+
+    before = promised()
+    with transaction():
+        cash.pay(order)
+    assert promised() == before
+    with transaction():
+        orders.refund(order_id=order.id, reason="x", asked_by="operator:lin", at=AT)
+    assert promised() == before
 
 
 def test_a_second_tap_is_the_same_order_and_the_same_payment(town: World, kit: int) -> None:
