@@ -30,9 +30,8 @@ def logins_command() -> None:
     click.echo("sign in as one of: " + ", ".join(PEOPLE))
     click.echo(f'  1. a login code:  curl -s {settings.wechat_api_base}/_sandbox/codes -d \'{{"user":"alice"}}\'')
     address = f"{settings.public_base_url}/api/v1/sign-in"
-    click.echo(
-        f'  2. a session:     curl -s {address} -H \'Content-Type: application/json\' -d \'{{"code":"…","of_age":true}}\''
-    )
+    body = '{"code":"…","of_age":true}'
+    click.echo(f"  2. a session:     curl -s {address} -H 'Content-Type: application/json' -d '{body}'")
     click.echo(f"operators for commands: {', '.join(handle for handle, _ in OPERATORS)} (--as; a second one approves)")
     click.echo(
         f"partner keys: app ids demo-metro, demo-bus, demo-bike, demo-ev; key {PARTNER_KEY[0]}, {PARTNER_KEY[1]}"
