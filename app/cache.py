@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -16,6 +17,7 @@ from redis.retry import Retry
 REDIS_DOWN = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError)
 _client: redis.Redis | None = None
 HUNG_SECONDS = 1.0
+Words = tuple[str | bytes | int | float, ...]
 _own = threading.local()
 _hung_until = 0.0
 
@@ -37,29 +39,67 @@ def call(*words: str | bytes | int | float) -> Any:
     anew, once; so a command may run twice, and only ones that don't mind come this way. After a time-out nobody in
     this process asks for a second: a Redis that hangs must not make every request wait for it.
     """
+    waiting, _own.ahead = getattr(_own, "ahead", None), None
+    if waiting is None:
+        (reply,) = _answers([words])
+    else:
+        first, reply = _answers([waiting[0], words])
+        waiting[1](first)
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def ahead(words: Words, settle: Callable[[Any], None]) -> None:
+    """Send a command with the next :func:`call` of this thread, in one trip. ``settle`` gets its reply, or the
+    exception that came instead, and may raise: then the call's own reply is not given out. Whoever calls this makes
+    sure that :func:`settle_ahead` follows."""
+    _own.ahead = (words, settle)
+
+
+def settle_ahead() -> None:
+    """Send what still waits for a call that did not come."""
+    waiting, _own.ahead = getattr(_own, "ahead", None), None
+    if waiting is not None:
+        waiting[1](_answers([waiting[0]])[0])
+
+
+def _answers(commands: list[Words]) -> list[Any]:
+    """One trip; the reply to each command, or the exception that came instead."""
     global _hung_until
     if time.monotonic() < _hung_until:
-        raise redis.TimeoutError("Redis did not answer a moment ago")
+        return [redis.TimeoutError("Redis did not answer a moment ago")] * len(commands)
     try:
-        return _exchange(words)
-    except redis.TimeoutError:
+        return _exchange(commands)
+    except redis.TimeoutError as error:
         _hung_until = time.monotonic() + HUNG_SECONDS
-        raise
+        return [error] * len(commands)
+    except redis.RedisError as error:
+        return [error] * len(commands)
 
 
-def _exchange(words: tuple[str | bytes | int | float, ...]) -> Any:
+def _exchange(commands: list[Words]) -> list[Any]:
     if getattr(_own, "client", None) is not _client:
         _own.client, _own.connection = _client, client().connection_pool.make_connection()
     connection = _own.connection
     was_open = connection.is_connected
     try:
-        connection.send_command(*words, check_health=False)
-        return connection.read_response()
+        return _trip(connection, commands)
     except redis.ConnectionError:
         if not was_open:
             raise
-    connection.send_command(*words, check_health=False)
-    return connection.read_response()
+    return _trip(connection, commands)
+
+
+def _trip(connection: Any, commands: list[Words]) -> list[Any]:
+    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    replies = []
+    for _ in commands:
+        try:
+            replies.append(connection.read_response())
+        except redis.ResponseError as refused:
+            replies.append(refused)
+    return replies
 
 
 def client() -> redis.Redis:

@@ -98,7 +98,7 @@ class BoardPage(schemas.Answer):
 
 
 @routes.get(PATH)
-@citizen()
+@citizen(ahead=True)
 @asks(PageQuery)
 @gives(BoardPage)
 @refuses(NOT_FOUND, BOARD_UNKNOWN, NOT_A_MEMBER)
@@ -124,7 +124,7 @@ def get_board(login: Login, query: dict[str, Any], program: str, subject: str, m
 
 
 @routes.get(PATH + "/me")
-@citizen()
+@citizen(ahead=True)
 @asks(BoardQuery)
 @gives(MyRank)
 @refuses(NOT_FOUND, BOARD_UNKNOWN)

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import current_app, g, request
 
-from app import limits, merchants
+from app import cache, limits, merchants
 from app.clock import now
 from app.db import transaction
 from app.errors import FORBIDDEN
@@ -25,17 +25,27 @@ _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{43})", re.ASCII)
 BAD_TOKEN = limits.Limit("bad-token", 600, 60)
 
 
-def citizen(*, fresh: bool | None = None, limit: limits.Limit = limits.CITIZEN) -> Callable[[View], View]:
+def citizen(
+    *, fresh: bool | None = None, ahead: bool = False, limit: limits.Limit = limits.CITIZEN
+) -> Callable[[View], View]:
     """For whoever is logged in; the view gets the Login first.
 
     ``fresh`` asks PostgreSQL itself whether the login still stands, in the transaction that the view then uses. It is
     the rule for writes; reads trust the copy in Redis, which is a minute old at most and evicted on revocation.
+    ``ahead`` is for the fastest reads: the login is asked for in the same trip as the view's own question to Redis, and
+    what the view found is thrown away when it doesn't hold.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return view(authenticate(fresh, limit), *args, **kwargs)
+            login = _authenticate_ahead(limit) if ahead else None
+            if login is None:
+                return view(authenticate(fresh, limit), *args, **kwargs)
+            try:
+                return view(login, *args, **kwargs)
+            finally:
+                cache.settle_ahead()  # whatever the view answered: nobody gets it whose login doesn't hold
 
         return mark(wrapper, Guard("citizen"))
 
@@ -78,6 +88,25 @@ def authenticate(fresh: bool | None, limit: limits.Limit) -> Login:
     elif (request.method != "GET" if fresh is None else fresh) and not logins.stands(login, at=at):
         raise LOGIN_REQUIRED()
     g.person_id = login.person_id
+    return login
+
+
+def _authenticate_ahead(limit: limits.Limit) -> Login | None:
+    """The login that this process knows for the token, to be verified with the next trip to Redis; None to ask now."""
+    found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+    if found is None:
+        return None
+
+    def judge(login: Login | None) -> None:
+        if login is None:
+            limits.take(BAD_TOKEN, client_address())
+            raise LOGIN_REQUIRED()
+        if login.by_truth:
+            _prolong(login)
+
+    login = logins.check_ahead(found.group(1), at=now(), limit=limit, judge=judge)
+    if login is not None:
+        g.person_id = login.person_id
     return login
 
 

@@ -8,7 +8,7 @@ Redis costs one SQL statement per request and lets nobody in who is out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache as once
@@ -24,6 +24,7 @@ from app.people.sign_in import token_hash
 
 CACHE_SECONDS = 60
 TOMBSTONE = b"-"
+MOST_OWNERS = 20_000
 _LOOK = """
 local s = redis.call('GET', KEYS[1])
 if not s or s == '-' then return {s or '', 0, 0} end
@@ -61,6 +62,9 @@ class Login:
     by_truth: bool = False
 
 
+_owners: dict[bytes, Login] = {}
+
+
 def check(token: str, *, at: datetime, limit: limits.Limit = limits.CITIZEN) -> Login | None:
     """The login behind a token, None when there is none. Counts one use of ``limit`` for it; raises TOO_MANY.
 
@@ -69,18 +73,57 @@ def check(token: str, *, at: datetime, limit: limits.Limit = limits.CITIZEN) -> 
     digest = token_hash(token)
     keys, window = _keys(digest, limit), (limit.seconds * 1000, limit.most)
     try:
-        kept, used, wait_ms = _run(_LOOK, keys, window)
+        reply = _run(_LOOK, keys, window)
     except cache.REDIS_DOWN:
         _limiter_down(limit)
         return _truth(digest, at)
+    return _judged(reply, digest, at, limit)
+
+
+def check_ahead(
+    token: str, *, at: datetime, limit: limits.Limit, judge: Callable[[Login | None], None]
+) -> Login | None:
+    """Whose token it is, when this process has seen it before: a token is one person's for good, only whether it still
+    holds can change. That question goes to Redis with the next command of this request, in one trip; ``judge`` hears
+    the answer of :func:`check` and raises when nobody is logged in. For reads that are thrown away then.
+
+    None when the token is new here: ask :func:`check`.
+    """
+    digest = token_hash(token)
+    owner = _owners.get(digest)
+    if owner is None:
+        return None
+    keys, window = _keys(digest, limit), (limit.seconds * 1000, limit.most)
+
+    def settle(reply: Any) -> None:
+        if isinstance(reply, NoScriptError):
+            judge(check(token, at=at, limit=limit))
+        elif isinstance(reply, Exception):
+            if not isinstance(reply, cache.REDIS_DOWN):
+                raise reply
+            _limiter_down(limit)
+            judge(_truth(digest, at))
+        else:
+            judge(_judged(reply, digest, at, limit))
+
+    cache.ahead(("EVALSHA", _sha(_LOOK), len(keys), *keys, *window), settle)
+    return owner
+
+
+def _judged(reply: Any, digest: bytes, at: datetime, limit: limits.Limit) -> Login | None:
+    kept, used, wait_ms = reply
     if used > limit.most:
         raise TOO_MANY(retry_after=max(1, -(-wait_ms // 1000)), limit=limit.name)
     login = _unpack(kept)
-    if login is not None:
-        return login if login.expires_at > at else None
-    login = _truth(digest, at)
-    if login is not None:
-        _keep(keys, window, login, at, limit)
+    if login is None:
+        login = _truth(digest, at)
+        if login is not None:
+            _keep(_keys(digest, limit), (limit.seconds * 1000, limit.most), login, at, limit)
+    if login is None or login.expires_at <= at:
+        return None
+    if len(_owners) >= MOST_OWNERS:
+        _owners.clear()
+    _owners[digest] = login
     return login
 
 
