@@ -9,7 +9,7 @@ from typing import Any
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS", "8"))
+threads = int(os.environ.get("WEB_THREADS", "12"))
 # Each worker has a listening socket of its own: else one of them sometimes takes all keep-alive connections.
 reuse_port = True
 keepalive = 30

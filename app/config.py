@@ -104,7 +104,7 @@ def _read(source: Mapping[str, str], problems: list[str]) -> Settings:
         wechat_api_base=source.get("WECHAT_API_BASE", "https://api.weixin.qq.com").rstrip("/"),
         public_base_url=source.get("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/"),
         trusted_proxies=number("TRUSTED_PROXIES", 0),
-        database_pool=number("DATABASE_POOL", 8),
+        database_pool=number("DATABASE_POOL", 12),
         session_days=number("SESSION_DAYS", 30),
         pay=_read_pay(source),
         apps=_read_apps(source),
