@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -27,8 +29,9 @@ class Peer:
     """Asks the node process, one command at a time."""
 
     def __init__(self, folder: Path) -> None:
-        script = folder / "peer.js"
+        script = folder / f"peer-{os.getpid()}.js"
         shutil.copyfile(HERE / "peer.js", script)  # beside its node_modules
+        self.script = script
         self.process = subprocess.Popen(
             ["node", str(script)], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -67,8 +70,16 @@ def installed() -> Path:
         pytest.skip("no Node here: the stranger's client of WeChat Pay is not asked")
     lock = (HERE / "package-lock.json").read_bytes()
     folder = VAR / "peers" / hashlib.sha256(lock).hexdigest()[:16]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # the other process of the test run installs into the same folder
+        _install(folder)
+    return folder
+
+
+def _install(folder: Path) -> None:
     if (folder / "complete").is_file():
-        return folder
+        return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in ("package.json", "package-lock.json"):
@@ -78,7 +89,6 @@ def installed() -> Path:
     if done.returncode != 0:
         pytest.skip(f"npm cannot install the stranger's client here: {done.stderr.strip()[-200:]}")
     (folder / "complete").touch()
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +97,7 @@ def node() -> Iterator[Peer]:
     yield peer
     peer.process.kill()
     peer.process.wait(10)
+    peer.script.unlink()
 
 
 @pytest.fixture
