@@ -30,8 +30,17 @@ SECOND_APP = "wxlocal000000000002"
 
 
 def noon() -> datetime:
-    """Today's noon in Shanghai: nobody sleeps."""
-    return clock.day_start(clock.business_day(clock.now())) + timedelta(hours=12)
+    """A time at which nobody in Shanghai sleeps, and never a past one: an address signed then must work now. Noon, or
+    in a minute in the afternoon, or tomorrow's noon in the evening."""
+    at = clock.now()
+    today = clock.day_start(clock.business_day(at)) + timedelta(hours=12)
+    return (
+        today
+        if at <= today
+        else at + timedelta(minutes=1)
+        if at < today + timedelta(hours=9)
+        else today + timedelta(days=1)
+    )
 
 
 @dataclass

@@ -163,14 +163,15 @@ def town_notice() -> int:
 def test_nobody_is_woken_at_night(town: Town) -> None:
     alice = town.phone("alice")
     allow(town)
-    night = noon() + timedelta(hours=11)
+    midnight = clock.day_start(clock.business_day(noon()))
+    night = midnight + timedelta(hours=23)
     with town.inside(), transaction():
         notices.tell(key="n", person_id=alice.person_id, kind="record.rejected", zh="夜", en="n", at=night)
     town.work(night)
     assert (inbox(town), states(town)) == ([], [("waiting", None)])
-    town.sweep(noon() + timedelta(hours=19, minutes=59))
+    town.sweep(midnight + timedelta(hours=31, minutes=59))
     assert inbox(town) == []
-    town.work(noon() + timedelta(hours=20))
+    town.work(midnight + timedelta(hours=32))
     assert len(inbox(town)) == 1
 
 
