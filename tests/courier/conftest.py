@@ -34,13 +34,9 @@ def noon() -> datetime:
     in a minute in the afternoon, or tomorrow's noon in the evening."""
     at = clock.now()
     today = clock.day_start(clock.business_day(at)) + timedelta(hours=12)
-    return (
-        today
-        if at <= today
-        else at + timedelta(minutes=1)
-        if at < today + timedelta(hours=9)
-        else today + timedelta(days=1)
-    )
+    if at <= today:
+        return today
+    return at + timedelta(minutes=1) if at < today + timedelta(hours=9) else today + timedelta(days=1)
 
 
 @dataclass
