@@ -57,7 +57,8 @@ if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[1]) en
 def beside(board: Board, person_ids: Iterable[int], copied: Mapping[int, bytes]) -> dict[int, Seen]:
     """How others see the persons beside a board: from the copies that came with the ranks, the rest with one statement,
     which are copied for the next."""
-    found = {person_id: Seen(*json.loads(copy)) for person_id, copy in copied.items()}
+    copies = json.loads(b"[%s]" % b",".join(copied.values()))  # one call is cheaper than one for each
+    found = {person_id: Seen(*one) for person_id, one in zip(copied, copies, strict=True)}
     missing = [person_id for person_id in person_ids if person_id not in found]
     if missing:
         fresh = seen(missing)
