@@ -35,8 +35,9 @@ UNIT_KINDS = {
     "district": "district",
 }
 LARGEST_PAGE, DEEPEST = 100, 10_000_000
-Parts = tuple[tuple[bytes, str], dict[str, Any] | None]
-"""What is the same for everybody, as bytes with a digest, and what is mine."""
+Parts = tuple[tuple[bytes, str], bytes]
+"""What is the same for everybody, as bytes with a digest, and what is mine, as bytes too."""
+NOBODY = b"null"
 PATH = "/programs/<code:program>/boards/<code:subject>/<code:metric>/<code:period>"
 
 
@@ -114,8 +115,7 @@ def get_board(login: Login, query: dict[str, Any], program: str, subject: str, m
     if found.kind == "enterprise" and not programs.is_member(found.id, login.person_id):
         raise NOT_A_MEMBER(program=program)
     page = program, login.person_id, query["start"], query["limit"]
-    (common, digest), mine = _units(board, subject, *page) if subject in UNIT_KINDS else _persons(board, *page)
-    own = _bytes(mine)
+    (common, digest), own = _units(board, subject, *page) if subject in UNIT_KINDS else _persons(board, *page)
     etag = f'"{digest}{_digest(own)}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=2", "Vary": "Authorization, Accept-Language"}
     if request.headers.get("If-None-Match") == etag:
@@ -167,9 +167,20 @@ def _persons(board: Board, program: str, person_id: int, start: int, limit: int)
     common = remember(("board page", board.key, under), lambda: _page(board, program, start, limit, under))
     mine = leaderboards.my_line(board, person_id, at=at)
     if mine.line is None:
-        return common, None
-    seen = leaderboards.beside(board, [line.subject_id for line in mine.around], mine.names)
-    return common, {**_place(mine.line), "neighbours": _named(mine.around, seen)}
+        return common, NOBODY
+    names = leaderboards.beside(board, [line.subject_id for line in mine.around], mine.names, _fragment)
+    rows = [b'{"rank":%d,%s,"score":"%d"}' % (line.rank, names[line.subject_id], line.score) for line in mine.around]
+    return common, _own(mine.line, b",".join(rows))
+
+
+def _fragment(one: Seen) -> bytes:
+    """A person's part of a line, ready to be copied: names change rarely, scores always."""
+    return _bytes({"name": one.name, "avatar_url": avatar(one.avatar_url)})[1:-1]
+
+
+def _own(line: Line, neighbours: bytes) -> bytes:
+    movement = b"null" if line.movement is None else b"%d" % line.movement
+    return b'{"rank":%d,"score":"%d","movement":%s,"neighbours":[%s]}' % (line.rank, line.score, movement, neighbours)
 
 
 def _page(board: Board, program: str, start: int, limit: int, under: str) -> tuple[bytes, str]:
@@ -197,9 +208,9 @@ def _units(board: Board, subject: str, program: str, person_id: int, start: int,
     common = body, _digest(body)
     own = _own_unit(board, person_id, lines)
     if own is None:
-        return common, None
+        return common, NOBODY
     around = shown[max(own.rank - 1 - leaderboards.NEIGHBOURS, 0) : own.rank + leaderboards.NEIGHBOURS]
-    return common, {**_place(own), "neighbours": around}
+    return common, _own(own, _bytes(around)[1:-1])
 
 
 def _own_unit(board: Board, person_id: int, lines: list[Line]) -> Line | None:

@@ -60,7 +60,7 @@ def redis_key(program_id: int, subject_kind: str, metric: str, period_kind: str,
 
 
 def names_key(program_id: int, subject_kind: str, metric: str, period_kind: str) -> str:
-    return f"names:{{{program_id}:{subject_kind}:{metric}:{period_kind}}}"
+    return f"beside:{{{program_id}:{subject_kind}:{metric}:{period_kind}}}"
 
 
 def board_of(

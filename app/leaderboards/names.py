@@ -6,8 +6,7 @@ changes name or mind is taken out of the copies by a listener (``forget``).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -54,16 +53,16 @@ if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[1]) en
 """
 
 
-def beside(board: Board, person_ids: Iterable[int], copied: Mapping[int, bytes]) -> dict[int, Seen]:
-    """How others see the persons beside a board: from the copies that came with the ranks, the rest with one statement,
-    which are copied for the next."""
-    copies = json.loads(b"[%s]" % b",".join(copied.values()))  # one call is cheaper than one for each
-    found = {person_id: Seen(*one) for person_id, one in zip(copied, copies, strict=True)}
-    missing = [person_id for person_id in person_ids if person_id not in found]
-    if missing:
-        fresh = seen(missing)
-        found |= fresh
-        pairs = [part for number, one in fresh.items() for part in (number, json.dumps([one.name, one.avatar_url]))]
-        with suppress(*cache.REDIS_DOWN):
-            cache.call("EVAL", _KEEP, 1, board.names_key, KEPT_SECONDS, *pairs)
-    return found
+def beside(
+    board: Board, person_ids: Iterable[int], copied: Mapping[int, bytes], render: Callable[[Seen], bytes]
+) -> Mapping[int, bytes]:
+    """How others see the persons beside a board, as ``render`` writes it: from the copies that came with the ranks, the
+    rest with one statement, which are copied for the next."""
+    missing = [person_id for person_id in person_ids if person_id not in copied]
+    if not missing:
+        return copied
+    fresh = {person_id: render(one) for person_id, one in seen(missing).items()}
+    pairs = [part for number, one in fresh.items() for part in (number, one)]
+    with suppress(*cache.REDIS_DOWN):
+        cache.call("EVAL", _KEEP, 1, board.names_key, KEPT_SECONDS, *pairs)
+    return {**copied, **fresh}
