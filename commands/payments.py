@@ -14,7 +14,7 @@ from app.approvals.models import Approval
 from app.clock import business_day, now
 from app.db import read, session, transaction
 from app.errors import NOT_FOUND, STATE_CONFLICT
-from app.payments import bills, differences, shipping
+from app.payments import bills, differences, notices, shipping
 from app.payments.models import PaymentDifference
 from commands.shared import actor, actor_option, json_option, refused_with_words, show
 from wechat.pay import errors as pay
@@ -123,6 +123,24 @@ def sweep() -> None:
     """Do what is due now, instead of at the worker's next full minute: looks, closings, refunds, uploads."""
     with refused_with_words():
         click.echo(f"{till.sweep()} looked at")
+
+
+@group.command("notices")
+@click.option("--all", "everything", is_flag=True, help="Also those that were settled or ignored.")
+@json_option
+def list_notices(everything: bool, as_json: bool) -> None:
+    """Notices of WeChat Pay that were refused, or are genuine and could not be read; newest first."""
+    show((dict(row._asdict()) for row in notices.listed(everything=everything)), as_json=as_json, empty="none")
+
+
+@group.command("read-again")
+@json_option
+def read_again(as_json: bool) -> None:
+    """Read kept notices again, once the APIv3 key is right or this version understands them. May be repeated."""
+    with refused_with_words():
+        outcomes = till.read_again(till.get())
+    rows = ({"notice": notice, "outcome": heard.outcome, "problem": heard.problem} for notice, heard in outcomes)
+    show(rows, as_json=as_json, empty="nothing waits to be read")
 
 
 @group.command("ship")

@@ -8,7 +8,7 @@ cash part are refused plainly.
 from till.bills import reconcile
 from till.calls import call_up, end_order, look, refresh, work_refund
 from till.desk import NOTICES, Desk, find, get, register
-from till.hearing import Heard, hear
+from till.hearing import Heard, hear, read_again
 from till.shipping import upload
 from till.sweeping import sweep
 
@@ -22,6 +22,7 @@ __all__ = [
     "get",
     "hear",
     "look",
+    "read_again",
     "reconcile",
     "refresh",
     "register",

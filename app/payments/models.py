@@ -136,12 +136,17 @@ class Refund(Model):
 
 
 class PaymentNotice(Model):
-    """One notice of WeChat Pay, kept once by its id, without the payer. ``content_hash`` is of what was inside."""
+    """One notice of WeChat Pay, kept once by its id, without the payer. ``content_hash`` is of what was inside.
+
+    ``unread``: genuine, but we couldn't open or understand it; ``body`` is all of it as it came, sealed by WeChat.
+    """
 
     __tablename__ = "payment_notices"
     __table_args__ = (
         UniqueConstraint("mchid", "notice_id"),
-        CheckConstraint("state in ('settled','refused','ignored')", name="state"),
+        CheckConstraint("state in ('settled','refused','ignored','unread')", name="state"),
+        CheckConstraint("body is null or state = 'unread'", name="body_of_unread"),
+        Index("ix_payment_notices_unread", "id", postgresql_where=text("body is not null")),
     )
 
     id: Mapped[int] = id_column()
@@ -152,6 +157,7 @@ class PaymentNotice(Model):
     number: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text)
     problem: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
     times: Mapped[int] = mapped_column(server_default=text("1"))
     received_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]

@@ -13,7 +13,7 @@ import requests
 from tests.payments.conftest import Shop
 from wechat.sandbox.faults import Fault
 from wechat.sandbox.pay.desk import DeskRefusal
-from wechat.sandbox.pay.forging import ACCEPTABLE, FORGERIES, WRONG_CONTENT
+from wechat.sandbox.pay.forging import ACCEPTABLE, FORGERIES, WRONG_CONTENT, WRONG_SIGNATURE
 from wechat.sandbox.pay.notices import NoticeFault
 
 pytestmark = pytest.mark.race
@@ -84,7 +84,10 @@ def test_no_forgery_is_accepted_and_the_genuine_one_still_is(shop: Shop, kind: s
     assert [one.kind for one in attempts] == [kind, "genuine"]
     assert (200 <= attempts[0].status < 300) is (kind in ACCEPTABLE)
     differences = [row.kind for row in shop.sql("select kind from payment_differences")]
-    assert len(differences) == (1 if kind in WRONG_CONTENT else 0), "what was signed and differs is kept and alarmed"
+    alarmed = (*WRONG_CONTENT, "unknown_event", "wrong_apiv3_key")
+    assert len(differences) == (1 if kind in alarmed else 0), "what was signed and differs is kept and alarmed"
+    if kind in WRONG_SIGNATURE and kind not in ACCEPTABLE:
+        assert shop.sql("select count(*) as n from payment_notices")[0].n == 1, "a forgery leaves nothing"
     assert shop.broken_proofs() == {}
 
 

@@ -13,7 +13,7 @@ from wechat.pay.bills import Bill, FundLine, TradeLine
 from wechat.pay.client import PayClient
 from wechat.pay.facts import Refund, Transaction
 from wechat.pay.keys import KeyRing, Merchant
-from wechat.pay.notices import Notice, open_notice
+from wechat.pay.notices import Notice, open_notice, read_notice
 
 __all__ = [
     "Bill",
@@ -26,4 +26,5 @@ __all__ = [
     "TradeLine",
     "Transaction",
     "open_notice",
+    "read_notice",
 ]

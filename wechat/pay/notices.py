@@ -20,14 +20,16 @@ LARGEST_BYTES = 64 * 1024
 ALGORITHM = "AEAD_AES_256_GCM"
 NONCE_BYTES = 12
 LONGEST_ID = 64
+PAID = "TRANSACTION.SUCCESS"
+REFUNDS = ("REFUND.SUCCESS", "REFUND.ABNORMAL", "REFUND.CLOSED")
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One genuine notice. ``id`` stays the same when it is sent again; keep it once, settle once.
 
-    ``resource`` is a Transaction for ``TRANSACTION.…``, a Refund for ``REFUND.…``, and the plain object for an event
-    that we don't know: store it and answer success, else it is repeated 15 times.
+    ``resource`` is a Transaction for ``TRANSACTION.SUCCESS``, a Refund for the three ``REFUND.…``, and the plain object
+    for an event that we don't know: store it and answer success, else it is repeated 15 times.
     """
 
     id: str
@@ -39,8 +41,7 @@ class Notice:
 def open_notice(headers: Mapping[str, str], raw: bytes, *, keys: KeyRing, apiv3_key: str, now: float) -> Notice:
     """Verify, decrypt and read a notice; ``now`` is seconds since 1970.
 
-    Raises NoticeRefused. 413 ``too_large``; 401 with the reasons of ``signing.verify``; 400 ``json``, ``envelope``,
-    ``algorithm``, ``undecipherable`` (alarm: wrong APIv3 key), ``resource`` (alarm: signed, yet not as described).
+    Raises NoticeRefused. 413 ``too_large``; 401 with the reasons of ``signing.verify``; else what ``read_notice`` does.
     """
     if len(raw) > LARGEST_BYTES:
         raise NoticeRefused("too_large", status=413)
@@ -48,6 +49,15 @@ def open_notice(headers: Mapping[str, str], raw: bytes, *, keys: KeyRing, apiv3_
         verify(headers, raw, keys=keys, now=now)
     except Untrusted as error:
         raise NoticeRefused(error.reason) from None
+    return read_notice(raw, apiv3_key=apiv3_key)
+
+
+def read_notice(raw: bytes, *, apiv3_key: str) -> Notice:
+    """Read a notice whose signature was found good, now or when it came.
+
+    Raises NoticeRefused with 400 (``is_genuine``): ``json``, ``envelope``, ``algorithm``, ``undecipherable`` (our APIv3
+    key is another), ``resource`` (not as described). Keep it and read it again once that is mended.
+    """
     said = _json_object(raw)
     if said is None:
         raise NoticeRefused("json", status=400)
@@ -95,9 +105,9 @@ def _opened(said: dict[str, Any], *, apiv3_key: str, notice_id: str) -> dict[str
 
 
 def _resource(event_type: str, content: dict[str, Any]) -> Transaction | Refund | dict[str, Any]:
-    if event_type.startswith("TRANSACTION."):
+    if event_type == PAID:
         return transaction_of(content)
-    if event_type.startswith("REFUND."):
+    if event_type in REFUNDS:
         return refund_of(content, state="refund_status")
     return content
 
