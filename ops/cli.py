@@ -24,14 +24,19 @@ def register(app: Flask) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a sentence.")
 @with_appcontext
 def backup(file: Path, as_json: bool) -> None:
-    """Write the whole database as of one instant into FILE, with a manifest of what is in it."""
+    """Write the whole database as of one instant and all pictures into FILE, with a manifest of what is in it."""
     with _spoken():
-        manifest = archive.backup(current_app.config["SETTINGS"].database_url, file)
+        manifest = archive.backup(current_app.config["SETTINGS"].database_url, file, _folders())
     rows = sum(manifest.tables.values())
     if as_json:
         click.echo(json.dumps({"file": str(file), "rows": rows, **manifest.plain()}))
     else:
-        click.echo(f"{file}: {rows} rows in {len(manifest.tables)} tables, migration {manifest.migration}")
+        held = f"{rows} rows in {len(manifest.tables)} tables, {_files(manifest)} files"
+        click.echo(f"{file}: {held}, migration {manifest.migration}")
+    if manifest.missing:
+        click.echo(
+            f"warning: {len(manifest.missing)} pictures have no file, for example {manifest.missing[0]}", err=True
+        )
 
 
 @click.command()
@@ -39,15 +44,25 @@ def backup(file: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a sentence.")
 @with_appcontext
 def restore(file: Path, as_json: bool) -> None:
-    """Bring back FILE into an empty database and count every table against the manifest."""
+    """Bring back FILE into an empty database and empty folders; count every table against the manifest."""
     with _spoken():
-        manifest = archive.restore(current_app.config["SETTINGS"].database_url, file)
+        manifest = archive.restore(current_app.config["SETTINGS"].database_url, file, _folders())
     rows = sum(manifest.tables.values())
     if as_json:
         click.echo(json.dumps({"file": str(file), "rows": rows, **manifest.plain()}))
     else:
-        click.echo(f"restored {rows} rows in {len(manifest.tables)} tables, as of {manifest.taken_at}")
+        held = f"{rows} rows in {len(manifest.tables)} tables and {_files(manifest)} files"
+        click.echo(f"restored {held}, as of {manifest.taken_at}")
         click.echo("next: `flask boards rebuild`, then start web and worker")
+
+
+def _folders() -> dict[str, Path]:
+    """What lies in files, by the name that a backup knows it by."""
+    return {"media": current_app.config["SETTINGS"].media_folder}
+
+
+def _files(manifest: archive.Manifest) -> int:
+    return sum(len(listed) for listed in manifest.files.values())
 
 
 class _spoken:  # noqa: N801 - reads as a word in `with`

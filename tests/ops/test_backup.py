@@ -87,7 +87,7 @@ def repack(file: Path, change: dict[str, Any] | None = None, flip: bool = False)
         dump[len(dump) // 2] ^= 0xFF
     draft = file.parent / "database.dump"
     draft.write_bytes(bytes(dump))
-    archive._pack(file, archive.Manifest(**{**manifest, **(change or {})}), draft)
+    archive._pack(file, archive.Manifest(**{**manifest, **(change or {})}), draft, file.parent)
     draft.unlink()
 
 
@@ -137,3 +137,79 @@ def test_the_commands(source: str, clean_db: Any, tmp_path: Path) -> None:
     assert said.exit_code == 0 and json.loads(said.output)["tables"]["outbox"] == 50
     refused = runner.invoke(args=["restore", str(file)])
     assert refused.exit_code == 1 and "restore takes an empty one" in refused.output
+
+
+@pytest.fixture
+def pictures(source: str, clean_db: Any, tmp_path: Path) -> Path:
+    """Two pictures with rows and files, and one that is being written."""
+    folder = tmp_path / "media"
+    with clean_db.app_context(), transaction() as session:
+        person = session.execute(
+            text("insert into persons (pseudonym, state, created_at) values ('p', 'active', now()) returning id")
+        ).scalar_one()
+        for name in ("abcd", "efgh"):
+            session.execute(
+                text(
+                    "insert into media (name, person_id, purpose, content_type, size_bytes, width, height, sha256,"
+                    " uploaded_at) values (:name, :person, 'photo', 'image/jpeg', 4, 1, 1, '\\x00', now())"
+                ),
+                {"name": name, "person": person},
+            )
+            (folder / name[:2]).mkdir(parents=True)
+            (folder / name[:2] / name).write_bytes(name.encode())
+    (folder / "ab" / "half.new").write_bytes(b"ha")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+def test_pictures_come_back_with_the_rows_that_name_them(
+    source: str, empty: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that is purged, with its row, while the dump runs: it was there in that instant."""
+    run = archive._run
+
+    def meanwhile(program: str, *arguments: str) -> None:
+        if program == "pg_dump":
+            rows(source, "delete from media where name = 'efgh' returning id")
+            (pictures / "ef" / "efgh").unlink()
+        run(program, *arguments)
+
+    file, place = tmp_path / "a.diandi", tmp_path / "elsewhere" / "media"
+    with monkeypatch.context() as patched:
+        patched.setattr(archive, "_run", meanwhile)
+        saved = archive.backup(source, file, {"media": pictures})
+    assert saved.missing == []
+    assert archive.restore(empty, file, {"media": place}) == saved
+    assert contents(place) == {"ab/abcd": b"abcd", "ef/efgh": b"efgh"}
+    assert rows(empty, "select name from media order by name") == [("abcd",), ("efgh",)]
+
+
+def test_a_picture_without_a_file_is_told(source: str, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "ef" / "efgh").unlink()
+    assert archive.backup(source, tmp_path / "a.diandi", {"media": pictures}).missing == ["efgh"]
+
+
+def test_files_that_are_damaged_or_in_the_way_stop_a_restore_before_it_begins(
+    source: str, empty: str, pictures: Path, tmp_path: Path
+) -> None:
+    file, place = tmp_path / "a.diandi", tmp_path / "place"
+    archive.backup(source, file, {"media": pictures})
+    with pytest.raises(archive.BackupError, match="holds files; restore takes an empty folder"):
+        archive.restore(empty, file, {"media": pictures})
+    with pytest.raises(archive.BackupError, match="no folder for them"):
+        archive.restore(empty, file)
+    file.write_bytes(file.read_bytes().replace(b"efgh" + b"\0" * 100, b"efgX" + b"\0" * 100))
+    with pytest.raises(archive.BackupError, match="damaged: files of media"):
+        archive.restore(empty, file, {"media": place})
+    assert rows(empty, "select count(*) from pg_tables where schemaname = 'public'") == [(0,)]
+    assert not place.exists()
+
+
+def test_a_backup_of_the_first_format_is_still_read(source: str, empty: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.diandi"
+    archive.backup(source, file)
+    repack(file, {"format": "diandi.backup/1"})
+    assert archive.restore(empty, file).tables["outbox"] == 50
