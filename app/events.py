@@ -10,6 +10,7 @@ RECORD_REVERSED = "record.reversed"
 AWARD_PAID = "award.paid"
 BUDGET_FUNDED = "budget.funded"
 CODE_REDEEMED = "code.redeemed"
+CODE_EXPIRED = "code.expired"
 PERSON_CHANGED = "person.changed"
 PERSON_DELETED = "person.deleted"
 WECHAT_TRADE = "wechat.trade"
@@ -20,6 +21,7 @@ ALL = (
     AWARD_PAID,
     BUDGET_FUNDED,
     CODE_REDEEMED,
+    CODE_EXPIRED,
     PERSON_CHANGED,
     PERSON_DELETED,
     WECHAT_TRADE,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from app import clock, funding, later, leaderboards, people, records, sources
+from app import clock, funding, later, leaderboards, people, records, redemptions, sources
 from app.db import retrying, transaction
 from jobs import payments, rescue, wechat
 
@@ -90,6 +91,23 @@ def expire_lots() -> int:
     return total
 
 
+def expire_codes() -> int:
+    """End the promises whose time is over, each in a transaction of its own; answers how many."""
+    total = 0
+    while True:
+        with transaction():
+            found = redemptions.due(at=clock.now())
+        ended = [retrying(partial(_expire_code, row.id, row.person_id, row.program_id)) for row in found]
+        total += sum(ended)
+        if not any(ended):
+            return total
+
+
+def _expire_code(code_id: int, person_id: int, program_id: int) -> bool:
+    with transaction():
+        return redemptions.expire(code_id=code_id, person_id=person_id, program_id=program_id, at=clock.now())
+
+
 def purge_nonces() -> int:
     with transaction():
         return sources.purge_nonces(at=clock.now())
@@ -122,6 +140,7 @@ CRON: tuple[Cron, ...] = (
     Cron("leaderboards.heal", "* * * * *", heal_boards),
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),
+    Cron("redemptions.expire", "*/10 * * * *", expire_codes),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
     Cron("wechat.sweep", "* * * * *", wechat.sweep),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
+from marshmallow.validate import Range
 
 from app import limits, merchants, people, programs, redemptions
 from app.clock import now
@@ -30,21 +31,17 @@ from miniprogram_api.show import either, when, when_or_none
 T = TypeVar("T")
 routes = APIBlueprint("shops", __name__, tag="Shops")
 CLERK, OWNER = "clerk", "owner"
-VERDICTS = (
-    merchants.NOT_STAFF,
-    redemptions.CODE_MISTYPED,
-    redemptions.CODE_INVALID,
-    redemptions.CODE_USED,
-    redemptions.CODE_EXPIRED,
-    redemptions.CODE_NOT_YET,
-    redemptions.CODE_REFUNDED,
-    redemptions.CODE_WRONG_SHOP,
-    redemptions.OWN_CODE,
-)
+VERDICTS = redemptions.VERDICTS
 
 
 class Typed(schemas.Request):
-    code = schemas.Text(longest=40, required=True, metadata={"description": "as typed or scanned", "example": "0"})
+    code = schemas.Text(longest=8_000, required=True, metadata={"description": "as typed or scanned", "example": "0"})
+    quantity = fields.Integer(
+        load_default=1,
+        strict=True,
+        validate=Range(1, 100),
+        metadata={"description": "how many of the code's uses"},
+    )
 
 
 class Scan(Typed):
@@ -68,6 +65,8 @@ class Preview(schemas.Answer):
     title = fields.String(required=True)
     buyer = fields.String(required=True, metadata={"description": "masked"})
     owed_fen = fields.Integer(required=True, metadata={"description": "what we shall owe for it"})
+    quantity = fields.Integer(required=True)
+    uses_left = fields.Integer(required=True, metadata={"description": "before this redemption"})
     valid_until = fields.String(required=True)
 
 
@@ -75,6 +74,8 @@ class RedemptionShown(schemas.Answer):
     id = fields.String(required=True)
     title = fields.String(required=True)
     owed_fen = fields.Integer(required=True)
+    quantity = fields.Integer(required=True)
+    uses_left = fields.Integer(required=True, metadata={"description": "of the code now"})
     redeemed_at = fields.String(required=True)
     undo_until = fields.String(required=True)
     undone_at = fields.String(required=True, allow_none=True)
@@ -114,13 +115,17 @@ def preview(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) 
     """
 
     def look() -> dict[str, Any]:
-        code = redemptions.preview(typed=body["code"], shop_id=shop.id, staff_person_id=login.person_id, at=now())
-        buyer = people.shown(code.person_id)
+        seen = redemptions.preview(
+            typed=body["code"], shop_id=shop.id, staff_person_id=login.person_id, quantity=body["quantity"], at=now()
+        )
+        buyer = people.shown(seen.buyer_id)
         return {
-            "title": either(code.title, code.title_en),
+            "title": either(seen.title, seen.title_en),
             "buyer": people.masked(buyer.nickname, buyer.pseudonym),
-            "owed_fen": code.settlement_fen,
-            "valid_until": when(code.valid_until),
+            "owed_fen": seen.owed_fen,
+            "quantity": seen.quantity,
+            "uses_left": seen.uses_left,
+            "valid_until": when(seen.valid_until),
         }
 
     return answer(_guess(login, look))
@@ -146,12 +151,12 @@ def redeem(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -
                 shop_id=shop_id,
                 staff_person_id=login.person_id,
                 scan_id=body["scan_id"],
+                quantity=body["quantity"],
                 at=at,
             )
 
     verdict = _guess(login, lambda: retrying(command))
-    shown = _redemption(redemptions.scan(verdict.redemption_id, shop_id))
-    return answer(shown, 200 if verdict.repeated else 201)
+    return answer(_verdict(verdict), 200 if verdict.repeated else 201)
 
 
 @routes.post("/shops/<id:shop_id>/redemptions/<id:redemption_id>/undo")
@@ -240,11 +245,28 @@ def _shop(shop: Shop, merchant: Merchant, role: str) -> dict[str, Any]:
     }
 
 
+def _verdict(verdict: redemptions.Verdict) -> dict[str, Any]:
+    assert verdict.redeemed_at is not None
+    return {
+        "id": str(verdict.redemption_id),
+        "title": either(verdict.title, verdict.title_en),
+        "owed_fen": verdict.owed_fen,
+        "quantity": verdict.quantity,
+        "uses_left": verdict.uses_left,
+        "redeemed_at": when(verdict.redeemed_at),
+        "undo_until": when(verdict.redeemed_at + redemptions.UNDO_WITHIN),
+        "undone_at": None,
+        "clerk": people.masked(verdict.clerk_name, verdict.clerk_pseudonym),
+    }
+
+
 def _redemption(row: Any) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "title": either(row.title, row.title_en),
         "owed_fen": row.owed_fen,
+        "quantity": row.quantity,
+        "uses_left": row.uses_left,
         "redeemed_at": when(row.redeemed_at),
         "undo_until": when(row.redeemed_at + redemptions.UNDO_WITHIN),
         "undone_at": when_or_none(row.undone_at),

@@ -52,6 +52,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "hold": ("为待支付订单冻结", "Held for an order that is to be paid"),
     "hold.end": ("订单未支付，积分退回", "Back: the order was not paid"),
     "hold.return": ("订单退款，积分退回", "Back: the order was refunded"),
+    "code.return": ("券码到期，未使用部分的积分退回", "Back: a voucher ended and was not used"),
     "gift": ("捐赠公益项目", "Given to a welfare project"),
     "lot.expire": ("积分到期", "Expired"),
 }

@@ -17,7 +17,8 @@ class Merchant(Model):
     __table_args__ = (
         UniqueConstraint("program_id", "code"),
         UniqueConstraint("program_id", "id"),
-        CheckConstraint("state in ('active','paused')", name="state"),
+        CheckConstraint("state in ('active','paused','leaving','left')", name="state"),
+        Index("ix_merchants_group", "program_id", "group_code", postgresql_where=text("group_code is not null")),
     )
 
     id: Mapped[int] = id_column()
@@ -27,16 +28,28 @@ class Merchant(Model):
     name_en: Mapped[str] = mapped_column(Text, server_default="")
     state: Mapped[str] = mapped_column(Text, server_default="active")
     payable_account_id: Mapped[int]
+    group_code: Mapped[str | None] = mapped_column(Text)
+    pause_reason: Mapped[str | None] = mapped_column(Text)
+    paused_by: Mapped[str | None] = mapped_column(Text)
+    leaving_at: Mapped[datetime | None]
+    left_at: Mapped[datetime | None]
 
 
 class Shop(Model):
-    """One place of a merchant where codes are scanned."""
+    """One place of a merchant where codes are scanned. ``lat_e6`` and ``lng_e6`` are millionths of a degree."""
 
     __tablename__ = "shops"
     __table_args__ = (
         UniqueConstraint("program_id", "id"),
         UniqueConstraint("merchant_id", "name"),
         ForeignKeyConstraint(["program_id", "merchant_id"], ["merchants.program_id", "merchants.id"]),
+        CheckConstraint(
+            "(lat_e6 is null) = (lng_e6 is null) and lat_e6 between -90000000 and 90000000"
+            " and lng_e6 between -180000000 and 180000000",
+            name="place",
+        ),
+        CheckConstraint("daily_quota > 0", name="quota"),
+        CheckConstraint("state in ('open','paused','closed')", name="state"),
     )
 
     id: Mapped[int] = id_column()
@@ -44,14 +57,22 @@ class Shop(Model):
     merchant_id: Mapped[int]
     name: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text, server_default="")
+    lat_e6: Mapped[int | None]
+    lng_e6: Mapped[int | None]
+    opening_hours: Mapped[str] = mapped_column(Text, server_default="")
+    phone: Mapped[str] = mapped_column(Text, server_default="")
+    daily_quota: Mapped[int | None]
+    state: Mapped[str] = mapped_column(Text, server_default="open")
+    pause_reason: Mapped[str | None] = mapped_column(Text)
+    paused_by: Mapped[str | None] = mapped_column(Text)
 
 
 class Staff(Model):
-    """A person who works in a shop for a time, as clerk or owner."""
+    """A person who works in a shop for a time, as clerk, manager or owner."""
 
     __tablename__ = "staff"
     __table_args__ = (
-        CheckConstraint("role in ('clerk','owner')", name="role"),
+        CheckConstraint("role in ('clerk','manager','owner')", name="role"),
         Index(
             "uq_staff_active",
             "shop_id",

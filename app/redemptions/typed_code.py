@@ -58,3 +58,9 @@ def fold(typed: str) -> str | None:
     if len(folded) != PAYLOAD + 1 or any(character not in _VALUE for character in folded):
         return None
     return folded if check_character(folded[:PAYLOAD]) == folded[PAYLOAD] else None
+
+
+def like_one(typed: str) -> bool:
+    """Whether what was typed may have been meant as a code: short, and only letters and digits."""
+    folded = unicodedata.normalize("NFKC", typed).upper().translate(_FOLD)
+    return 0 < len(folded) <= PAYLOAD + 4 and folded.isalnum()

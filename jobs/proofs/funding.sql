@@ -7,8 +7,11 @@ with capacity as (
 ), outstanding as (
   select budget_id, sum(remaining * price_fen::numeric) as thousandths from lots group by budget_id
 ), committed as (
-  select f.budget_id, sum(f.credits * f.price_fen::numeric) as thousandths
-  from code_fundings f join codes c on c.id = f.code_id where c.state = 'issued' group by f.budget_id
+  select f.budget_id, sum(f.price_fen::numeric * case when c.uses_left = c.uses then f.credits else x.free_credits end)
+           as thousandths
+  from code_fundings f join codes c on c.id = f.code_id
+  left join lateral code_rest(c.id) x on c.uses_left < c.uses and x.lot_id = f.lot_id
+  where c.state = 'issued' and (c.uses_left = c.uses or x.lot_id is not null) group by f.budget_id
 ), held as (
   select l.budget_id, sum(u.amount * l.price_fen::numeric) as thousandths
   from transfers t join lot_uses u on u.transfer_id = t.id join lots l on l.id = u.lot_id
@@ -46,7 +49,9 @@ with held as (
   select a.program_id, sum(e.amount) as credits from accounts a join entries e on e.account_id = a.id
   where a.asset = 'credits' and a.kind = 'committed' group by a.program_id
 ), behind as (
-  select c.program_id, sum(f.credits) as credits from codes c join code_fundings f on f.code_id = c.id
+  select c.program_id, sum(case when c.uses_left = c.uses then f.credits else x.left_credits end) as credits
+  from codes c join code_fundings f on f.code_id = c.id
+  left join lateral code_rest(c.id) x on c.uses_left < c.uses and x.lot_id = f.lot_id
   where c.state = 'issued' group by c.program_id
 )
 select coalesce(h.program_id, b.program_id) as program_id, h.credits as held, b.credits as behind_codes

@@ -59,54 +59,86 @@ union all
 select coalesce(s.order_id, b.order_id), 'lots', s.credits, b.credits from spent s
 full join behind b on b.order_id = s.order_id and b.lot_id = s.lot_id where s.credits is distinct from b.credits;
 
--- COD-1 light: A code has one live redemption exactly when it is redeemed.
-select c.id as code_id, c.state, count(r.id) as live from codes c
+-- COD-1 light: A code's live redemptions spent exactly the uses that it has no longer, none twice; one that is refunded or
+-- void was never used.
+select c.id as code_id, c.state, c.uses, c.uses_left, count(k) as live, count(distinct k) as different from codes c
 left join redemptions r on r.code_id = c.id and r.undone_at is null
-group by c.id having count(r.id) > 1 or (c.state = 'redeemed') <> (count(r.id) = 1);
+left join lateral unnest(r.use_numbers) k on true
+group by c.id
+having count(k) <> c.uses - c.uses_left or count(distinct k) <> count(k) or max(k) > c.uses
+    or (c.state = 'redeemed') <> (count(k) = c.uses) or (c.state in ('refunded', 'void') and count(k) > 0);
 
--- COD-2 light: No refunded or cancelled order has a live redemption; a fulfilled one has no open code.
+-- COD-2 light: No refunded or cancelled order has a live redemption of a piece that went back, or an open code.
 select o.id as order_id, o.state, c.id as code_id from orders o join codes c on c.order_id = o.id
 left join redemptions r on r.code_id = c.id and r.undone_at is null
 where (o.state in ('refunding', 'refunded', 'cancelled', 'timed_out') and (r.id is not null or c.state = 'issued'));
 
--- COD-3: Redeemed in a shop of the code's merchant, inside its validity, by staff active there then, never by its owner.
+-- COD-3: Scanned in a shop of the code's merchant (or of a merchant of its group), inside its validity, by staff active
+-- there then, never by its owner. An offline device's word says when; what no clerk scanned belongs to the code's merchant.
 select r.id as redemption_id, r.code_id from redemptions r join codes c on c.id = r.code_id
-join shops s on s.id = r.shop_id
-where r.program_id <> c.program_id or s.program_id <> c.program_id or s.merchant_id <> c.merchant_id
-   or r.merchant_id <> c.merchant_id or r.redeemed_at < c.valid_from or r.redeemed_at >= c.valid_until
-   or r.staff_person_id = c.person_id
-   or not exists (
-     select from staff f where f.shop_id = r.shop_id and f.person_id = r.staff_person_id
-       and r.redeemed_at >= f.active_from and r.redeemed_at < coalesce(f.active_until, 'infinity'));
+left join shops s on s.id = r.shop_id
+left join merchants m on m.id = s.merchant_id
+left join orders o on o.id = c.order_id
+left join use_terms t on t.item_id = o.item_id
+where r.program_id <> c.program_id
+   or case when r.staff_person_id is null then r.merchant_id <> c.merchant_id or r.scan_id <> 'order:' || c.order_id || ':' || c.id
+      else s.program_id <> c.program_id or r.merchant_id <> s.merchant_id
+        or (c.merchant_id <> m.id and not coalesce(t.group_code = m.group_code, false))
+        or coalesce(r.scanned_at, r.redeemed_at) < c.valid_from or coalesce(r.scanned_at, r.redeemed_at) >= c.valid_until
+        or r.staff_person_id = c.person_id
+        or not exists (
+          select from staff f where f.shop_id = r.shop_id and f.person_id = r.staff_person_id
+            and coalesce(r.scanned_at, r.redeemed_at) >= f.active_from
+            and coalesce(r.scanned_at, r.redeemed_at) < coalesce(f.active_until, 'infinity')) end;
 
--- COD-4: A code's characters are unique, and one scan of a clerk has one result.
+-- COD-4: A code's characters are unique, one scan of a clerk has one result, and one step of a picture is spent once.
 select 'code' as what, encode(code_hash, 'hex') as key from codes group by code_hash having count(*) > 1
 union all
-select 'scan', staff_person_id || ' ' || scan_id from redemptions group by staff_person_id, scan_id having count(*) > 1;
+select 'scan', staff_person_id || ' ' || scan_id from redemptions group by staff_person_id, scan_id having count(*) > 1
+union all
+select 'step', code_id || ' ' || step from redemptions where step is not null group by code_id, step having count(*) > 1;
 
 -- COD-5: What a code draws from its sponsors is the frozen settlement price, never more than the credits are worth.
 select c.id as code_id, c.settlement_fen, sum(f.draw_fen) as drawn from codes c
 left join code_fundings f on f.code_id = c.id group by c.id
 having coalesce(sum(f.draw_fen), 0) <> c.settlement_fen or bool_or(f.draw_fen * 1000 > f.credits * f.price_fen);
 
+-- COD-6: Each redemption is owed the price of the uses that it spent: use k of n costs floor(k*p/n) - floor((k-1)*p/n).
+-- Of the order's money it gets its part, or less where some of that money went back.
+select r.id as redemption_id, r.owed_fen, sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses) as price
+from redemptions r join codes c on c.id = r.code_id cross join unnest(r.use_numbers) k
+group by r.id
+having r.owed_fen <> sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses)
+    or r.cash_fen > sum(k * c.cash_fen / c.uses - (k - 1) * c.cash_fen / c.uses);
+
+-- COD-7: What has ended is over: an expired code's credits are back or forfeited once, and nothing of it is committed.
+select c.id as code_id, c.state, t.reason from codes c
+left join transfers t on t.reason in ('code.return', 'code.forfeit') and t.source_ref = 'code:' || c.id
+where c.state <> 'expired' and t.id is not null
+union all
+select c.id, c.state, 'both' from codes c
+join transfers a on a.reason = 'code.return' and a.source_ref = 'code:' || c.id
+join transfers b on b.reason = 'code.forfeit' and b.source_ref = 'code:' || c.id;
+
 -- OWE-1 light: What a merchant's account received for redemptions is the sum of its live redemptions.
 with booked as (
   select e.account_id, sum(e.amount) as fen from entries e join transfers t on t.id = e.transfer_id
   where t.reason in ('redeem', 'redeem.undo') group by e.account_id
 ), owed as (
-  select merchant_id, sum(owed_fen) as fen from redemptions where undone_at is null group by merchant_id
+  select merchant_id, sum(owed_fen + cash_fen) as fen from redemptions where undone_at is null group by merchant_id
 )
 select m.id as merchant_id, o.fen as owed, b.fen as booked from merchants m
 left join owed o on o.merchant_id = m.id left join booked b on b.account_id = m.payable_account_id
 where coalesce(o.fen, 0) <> coalesce(b.fen, 0);
 
 -- OWE-2: Each redemption's transfer pays its merchant exactly what it says, and each undone one was negated.
-select r.id as redemption_id, r.owed_fen, sum(e.amount) as paid
+select r.id as redemption_id, r.owed_fen, r.cash_fen, sum(e.amount) as paid
 from redemptions r join merchants m on m.id = r.merchant_id
 left join entries e on e.transfer_id = r.transfer_id and e.account_id = m.payable_account_id
 left join transfers u on u.id = r.undo_transfer_id
 group by r.id, u.id
-having coalesce(sum(e.amount), 0) <> r.owed_fen or (r.undone_at is null) <> (r.undo_transfer_id is null)
+having coalesce(sum(e.amount), 0) <> r.owed_fen + r.cash_fen
+    or (r.transfer_id is not null and (r.undone_at is null) <> (r.undo_transfer_id is null))
     or (r.undone_at is not null and u.reverses is distinct from r.transfer_id);
 
 -- WEL-1: Welfare projects hold what their gifts say, in credits and in fen, and each gift was spent from its giver.

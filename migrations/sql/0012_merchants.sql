@@ -1,0 +1,344 @@
+-- A code is a promise of one piece, for one use or several, by scan or by the order's own steps.
+alter table codes
+  add column how text not null default 'scan',
+  add column uses bigint not null default 1,
+  add column uses_left bigint not null default 1,
+  add column cash_fen bigint not null default 0,
+  add column on_expiry text not null default 'return',
+  add column extend_days bigint not null default 0,
+  add column extended_at timestamp with time zone,
+  add constraint ck_codes_how check (how in ('scan','delivery','pool')),
+  add constraint ck_codes_uses check (uses between 1 and 100 and uses_left between 0 and uses),
+  add constraint ck_codes_cash check (cash_fen >= 0),
+  add constraint ck_codes_ending check (on_expiry in ('return','forfeit') and extend_days between 0 and 365);
+update codes set uses_left = 0 where state = 'redeemed';
+alter table codes add constraint ck_codes_used_up check ((state = 'redeemed') = (uses_left = 0));
+create index ix_codes_ending on codes (valid_until) where state = 'issued';
+
+-- A redemption says which of the code's uses it spent. Without a clerk it is the order's own step (parcel received).
+alter table redemptions
+  alter column shop_id drop not null,
+  alter column staff_person_id drop not null,
+  alter column transfer_id drop not null,
+  add column quantity bigint not null default 1,
+  add column use_numbers bigint[] not null default '{1}',
+  add column cash_fen bigint not null default 0,
+  add column step bigint,
+  add column scanned_at timestamp with time zone,
+  add column held_reason text,
+  add column held_at timestamp with time zone,
+  add column released_at timestamp with time zone,
+  add column released_by text,
+  add constraint ck_redemptions_quantity check (quantity > 0 and cardinality(use_numbers) = quantity),
+  add constraint ck_redemptions_owed check (owed_fen >= 0 and cash_fen >= 0),
+  add constraint ck_redemptions_by_clerk check ((staff_person_id is null) = (shop_id is null)),
+  add constraint ck_redemptions_held check ((held_reason is null) = (held_at is null)),
+  add constraint ck_redemptions_released check (released_at is null or held_at is not null);
+drop index uq_redemptions_live;
+create unique index uq_redemptions_live on redemptions (code_id, (use_numbers[1])) where undone_at is null;
+create unique index uq_redemptions_step on redemptions (code_id, step) where step is not null;
+create unique index uq_redemptions_by_order on redemptions (scan_id) where staff_person_id is null;
+create index ix_redemptions_merchant on redemptions (merchant_id, redeemed_at);
+create index ix_redemptions_code on redemptions (code_id);
+create index ix_redemptions_held on redemptions (held_at) where held_at is not null and released_at is null;
+
+-- Merchants pause, belong to groups, and leave; shops have a place, hours, a quota a day.
+alter table merchants
+  drop constraint ck_merchants_state,
+  add column group_code text,
+  add column pause_reason text,
+  add column paused_by text,
+  add column leaving_at timestamp with time zone,
+  add column left_at timestamp with time zone,
+  add constraint ck_merchants_state check (state in ('active','paused','leaving','left'));
+alter table shops
+  add column lat_e6 bigint,
+  add column lng_e6 bigint,
+  add column opening_hours text not null default '',
+  add column phone text not null default '',
+  add column daily_quota bigint,
+  add column state text not null default 'open',
+  add column pause_reason text,
+  add column paused_by text,
+  add constraint ck_shops_place check ((lat_e6 is null) = (lng_e6 is null) and lat_e6 between -90000000 and 90000000
+    and lng_e6 between -180000000 and 180000000),
+  add constraint ck_shops_quota check (daily_quota > 0),
+  add constraint ck_shops_state check (state in ('open','paused','closed'));
+alter table staff drop constraint ck_staff_role,
+  add constraint ck_staff_role check (role in ('clerk','manager','owner'));
+create index ix_merchants_group on merchants (program_id, group_code) where group_code is not null;
+
+-- How many a shop has redeemed on a Shanghai day, where it has a quota; the row is the guard.
+create table shop_days (
+  shop_id bigint not null,
+  day date not null,
+  used bigint not null,
+  most bigint not null,
+  constraint pk_shop_days primary key (shop_id, day),
+  constraint ck_shop_days_within_quota check (used >= 0),
+  constraint fk_shop_days_shop_id foreign key(shop_id) references shops (id)
+);
+
+-- When and where codes of an item may be used, as told before buying. No row: in all shops of the merchant, always.
+create table use_terms (
+  item_id bigint not null,
+  group_code text,
+  shop_ids bigint[],
+  weekdays bigint[],
+  opens time,
+  closes time,
+  blackout_days date[] default '{}' not null,
+  constraint pk_use_terms primary key (item_id),
+  constraint fk_use_terms_item_id foreign key(item_id) references items (id),
+  constraint ck_use_terms_hours check ((opens is null) = (closes is null) and opens <> closes)
+);
+
+-- What some uses of a code draw, spend and give back, by the lots behind it. The price of use k of n is
+-- floor(k*p/n) - floor((k-1)*p/n); the oldest lot is drawn first, so that the parts sum to each price to the fen.
+create function use_parts(wanted_code bigint, numbers bigint[])
+returns table (lot_id bigint, budget_id bigint, price_fen bigint, draw_fen bigint, spent bigint, back bigint)
+language sql stable as $$
+  with f as (
+    select x.*, (sum(x.draw_fen) over (order by x.lot_id) - x.draw_fen)::bigint as before,
+           (x.draw_fen * 1000 + x.price_fen - 1) / x.price_fen as needed, c.uses as n, c.settlement_fen as p
+    from code_fundings x join codes c on c.id = x.code_id where x.code_id = wanted_code
+  ), u as (
+    select f.*, k, greatest(least(k * p / n - before, f.draw_fen), 0) as upto,
+           greatest(least((k - 1) * p / n - before, f.draw_fen), 0) as below
+    from f cross join unnest(numbers) as k
+  )
+  select u.lot_id, u.budget_id, u.price_fen, sum(upto - below)::bigint,
+         sum((upto * 1000 + u.price_fen - 1) / u.price_fen - (below * 1000 + u.price_fen - 1) / u.price_fen)::bigint,
+         sum(k * (credits - needed) / n - (k - 1) * (credits - needed) / n)::bigint
+  from u group by u.lot_id, u.budget_id, u.price_fen order by u.lot_id
+$$;
+
+-- What stands behind an issued code that was used in part: per lot, what its live redemptions have drawn and taken, and
+-- what can still go back to a person. Uses that were undone out of their order may leave a part of one credit that is
+-- spent already: it is never given back.
+create function code_rest(wanted_code bigint)
+returns table (lot_id bigint, budget_id bigint, price_fen bigint, left_credits bigint, free_credits bigint)
+language sql stable as $$
+  select f.lot_id, f.budget_id, f.price_fen, f.credits - coalesce(x.spent + x.back, 0),
+         least(f.credits - coalesce(x.spent + x.back, 0),
+               (f.credits * f.price_fen - coalesce(x.draw_fen, 0) * 1000) / f.price_fen - coalesce(x.back, 0))
+  from code_fundings f
+  left join use_parts(wanted_code, (select array_agg(k) from redemptions r cross join unnest(r.use_numbers) k
+                                    where r.code_id = wanted_code and r.undone_at is null)) x on x.lot_id = f.lot_id
+  where f.code_id = wanted_code order by f.lot_id
+$$;
+
+-- Where the money of an order waits.
+create function order_money_of(wanted_order bigint)
+returns bigint
+language sql stable as $$
+  select a.id from payments p
+  join accounts a on a.program_id = p.program_id and a.asset = 'fen' and a.kind = 'order_money'
+    and a.owner_key = 'payment:' || p.id
+  where p.subject_kind = 'order' and p.subject_ref = wanted_order and p.state = 'paid'
+$$;
+
+-- Spend uses of a code whose row is locked: the merchant is owed, from the budgets behind it and from the order's money;
+-- what the price leaves over returns to its budgets. The lowest free numbers are taken. Locks: order, ledger accounts.
+create function code_accrue(c codes, pieces bigint, m merchants, shop bigint, staff bigint, scan text,
+                            wanted_step bigint, scanned timestamptz, by_whom text, at timestamptz)
+returns redemptions
+language plpgsql as $$
+declare
+  numbers bigint[];
+  serial bigint;
+  legs jsonb;
+  owed bigint;
+  cash bigint := 0;
+  money bigint;
+  committed bigint;
+  spent_account bigint;
+  posted bigint;
+  made redemptions;
+begin
+  if c.uses = 1 then
+    numbers := '{1}';
+  else
+    select array_agg(k) into numbers from (
+      select k from generate_series(1, c.uses) k
+      where not exists (select from redemptions r where r.code_id = c.id and r.undone_at is null
+                          and k = any (r.use_numbers))
+      order by k limit pieces) x;
+  end if;
+  update codes x set uses_left = x.uses_left - pieces,
+    state = case when x.uses_left = pieces then 'redeemed' else x.state end where x.id = c.id;
+  if c.uses_left = pieces then
+    update orders o set state = 'fulfilled', fulfilled_at = at where o.id = c.order_id and o.state = 'paid'
+      and not exists (select from codes y where y.order_id = c.order_id and y.state = 'issued');
+  end if;
+  select count(*) into serial from redemptions r where r.code_id = c.id;
+  committed := account_of(c.program_id, 'credits', 'committed', '', false);
+  spent_account := account_of(c.program_id, 'credits', 'spent', '', false);
+  select coalesce(sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses), 0),
+         coalesce(sum(k * c.cash_fen / c.uses - (k - 1) * c.cash_fen / c.uses), 0)
+  into owed, cash from unnest(numbers) k;
+  with part as (
+    select x.*, b.money_account_id,
+           (select s.account_id from budget_slices s where s.budget_id = x.budget_id order by s.slice_no
+            offset c.id % (select count(*) from budget_slices s where s.budget_id = x.budget_id) limit 1) as slice
+    from use_parts(c.id, numbers) x join budgets b on b.id = x.budget_id
+  )
+  select coalesce(jsonb_agg(l.leg order by p.lot_id, l.n), '[]') into legs
+  from part p cross join lateral (values
+    (1, jsonb_build_array(p.money_account_id, -p.draw_fen), p.draw_fen),
+    (2, jsonb_build_array(m.payable_account_id, p.draw_fen), p.draw_fen),
+    (3, jsonb_build_array(committed, -p.spent - p.back), p.spent + p.back),
+    (4, jsonb_build_array(spent_account, p.spent), p.spent),
+    (5, jsonb_build_array(p.slice, p.back), p.back)) as l (n, leg, amount)
+  where l.amount <> 0;
+  if cash > 0 then
+    -- A part of the money may have gone back to the person meanwhile: the merchant gets what is there.
+    money := order_money_of(c.order_id);
+    select least(cash, a.balance) into cash from accounts a where a.id = money for update;
+    cash := coalesce(cash, 0);
+    if cash > 0 then
+      legs := legs || jsonb_build_array(jsonb_build_array(money, -cash), jsonb_build_array(m.payable_account_id, cash));
+    end if;
+  end if;
+  if legs <> '[]' then
+    select x.transfer_id into posted from ledger_post(jsonb_build_array(jsonb_build_object(
+      'p', c.program_id, 'r', 'redeem', 's', 'code:' || c.id || ':' || serial, 'l', legs,
+      'm', case when by_whom is null then '{}' else jsonb_build_object('by', by_whom) end)), at) x;
+  end if;
+  insert into redemptions (program_id, code_id, shop_id, merchant_id, staff_person_id, scan_id, quantity, use_numbers,
+                           owed_fen, cash_fen, step, scanned_at, transfer_id, redeemed_at)
+  values (c.program_id, c.id, shop, m.id, staff, scan, pieces, numbers, owed, cash, wanted_step, scanned, posted, at)
+  returning * into made;
+  insert into outbox (program_id, event, payload)
+  values (c.program_id, 'code.redeemed', jsonb_build_object('redemption_id', made.id, 'code_id', c.id));
+  return made;
+end $$;
+
+-- One scan in one call: who may, where, when, and whether the code is good; then it is spent, unless this is a look only.
+-- `mark` is the keyed hash of a typed code, or the first half of it, which the picture carries. `outcome` is `fine`,
+-- `repeated` (this clerk's same scan id), or the refusal's code; `facts` are its details.
+create function redeem_code(mark bytea, wanted_step bigint, wanted_shop bigint, staff bigint, scan text, pieces bigint,
+                            look boolean, scanned timestamptz, at timestamptz)
+returns table (outcome text, facts jsonb, redemption_id bigint, code_id bigint, title text, title_en text,
+               owed_fen bigint, quantity bigint, uses_left bigint, redeemed_at timestamptz, valid_until timestamptz,
+               buyer bigint, clerk_name text, clerk_pseudonym text)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  moment timestamptz := coalesce(scanned, at);
+  local timestamp := moment at time zone 'Asia/Shanghai';
+  s shops;
+  m merchants;
+  c codes;
+  t use_terms;
+  r redemptions;
+  made redemptions;
+  found_role text;
+begin
+  select f.role into found_role from staff f where f.shop_id = wanted_shop and f.person_id = staff
+    and f.active_from <= moment and (f.active_until is null or f.active_until > moment);
+  if found_role is null then
+    outcome := 'not_staff';
+    return next;
+    return;
+  end if;
+  select x.* into s from shops x where x.id = wanted_shop;
+  select x.* into m from merchants x where x.id = s.merchant_id;
+  if look then
+    if octet_length(mark) = 32 then
+      select x.* into c from codes x where x.code_hash = mark;
+    else
+      select x.* into c from codes x where x.code_hash >= mark and x.code_hash < mark || '\xffffffffffffffffffffffffffffffffff'::bytea;
+    end if;
+  elsif octet_length(mark) = 32 then
+    select x.* into c from codes x where x.code_hash = mark for no key update;
+  else
+    select x.* into c from codes x where x.code_hash >= mark and x.code_hash < mark || '\xffffffffffffffffffffffffffffffffff'::bytea
+    for no key update;
+  end if;
+  if c.id is null or c.program_id <> s.program_id or c.state = 'void' or c.how <> 'scan' then
+    outcome := 'code_invalid';
+    return next;
+    return;
+  end if;
+  code_id := c.id;
+  title := c.title;
+  title_en := c.title_en;
+  valid_until := c.valid_until;
+  buyer := c.person_id;
+  if not look then
+    select x.* into r from redemptions x where x.staff_person_id = staff and x.scan_id = scan;
+    if r.id is not null then
+      outcome := case when r.code_id = c.id then 'repeated' else 'idempotency_conflict' end;
+      made := r;
+    end if;
+  end if;
+  if outcome is null then
+    select x.* into t from use_terms x join orders o on o.item_id = x.item_id where o.id = c.order_id;
+    outcome := case
+      when not (c.merchant_id = m.id or coalesce(t.group_code = m.group_code, false)) then 'code_wrong_shop'
+      when not coalesce(s.id = any (t.shop_ids), true) then 'code_wrong_shop'
+      when c.person_id = staff then 'own_code'
+      when c.state = 'redeemed' then 'code_used'
+      when c.state = 'refunded' then 'code_refunded'
+      when c.state = 'expired' or c.valid_until <= moment then 'code_expired'
+      when c.valid_from > moment then 'code_not_yet'
+      when c.uses_left < pieces then 'code_uses_left'
+      when m.state in ('paused', 'left') then 'merchant_paused'
+      when s.state <> 'open' then 'shop_paused'
+      when local::date = any (t.blackout_days) then 'code_blackout'
+      when extract(isodow from local) <> all (t.weekdays) then 'code_outside_hours'
+      when t.opens < t.closes and not (local::time >= t.opens and local::time < t.closes) then 'code_outside_hours'
+      when t.opens > t.closes and not (local::time >= t.opens or local::time < t.closes) then 'code_outside_hours'
+      when wanted_step is not null and exists (
+        select from redemptions x where x.code_id = c.id and x.step = wanted_step) then 'code_stale'
+      when s.daily_quota < pieces + coalesce((select d.used from shop_days d
+                                              where d.shop_id = s.id and d.day = local::date), 0) then 'shop_quota'
+    end;
+    if outcome is null and not look and s.daily_quota is not null then
+      insert into shop_days as d (shop_id, day, used, most) values (s.id, local::date, pieces, s.daily_quota)
+      on conflict (shop_id, day) do update set used = d.used + pieces, most = excluded.most
+      where d.used + pieces <= excluded.most;
+      if not found then
+        outcome := 'shop_quota';
+      end if;
+    end if;
+    if outcome = 'code_used' then
+      select jsonb_build_object('used_at', x.redeemed_at, 'shop', h.name, 'nickname', p.nickname,
+                                'pseudonym', p.pseudonym) into facts
+      from redemptions x left join shops h on h.id = x.shop_id left join persons p on p.id = x.staff_person_id
+      where x.code_id = c.id and x.undone_at is null order by x.id desc limit 1;
+    elsif outcome in ('merchant_paused', 'shop_paused') then
+      facts := jsonb_build_object('reason', coalesce(case when outcome = 'shop_paused' then s.pause_reason end,
+                                                     m.pause_reason, ''));
+    elsif outcome = 'code_outside_hours' then
+      facts := jsonb_build_object('weekdays', t.weekdays, 'opens', left(t.opens::text, 5), 'closes', left(t.closes::text, 5));
+    elsif outcome = 'code_blackout' then
+      facts := jsonb_build_object('day', local::date);
+    elsif outcome = 'shop_quota' then
+      facts := jsonb_build_object('quota', s.daily_quota::text);
+    elsif outcome is not null then
+      facts := jsonb_build_object('valid_from', c.valid_from, 'valid_until', c.valid_until, 'left', c.uses_left::text);
+    elsif look then
+      outcome := 'fine';
+    else
+      made := code_accrue(c, pieces, m, s.id, staff, scan, wanted_step, scanned, null, at);
+      outcome := 'fine';
+    end if;
+  end if;
+  select p.nickname, p.pseudonym into clerk_name, clerk_pseudonym from persons p where p.id = staff;
+  redemption_id := made.id;
+  if made.id is null then
+    select sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses
+               + k * c.cash_fen / c.uses - (k - 1) * c.cash_fen / c.uses) into owed_fen
+    from generate_series(c.uses - c.uses_left + 1, least(c.uses - c.uses_left + pieces, c.uses)) k;
+    quantity := pieces;
+    uses_left := c.uses_left;
+  else
+    owed_fen := made.owed_fen + made.cash_fen;
+    quantity := made.quantity;
+    uses_left := case when outcome = 'repeated' then c.uses_left else c.uses_left - pieces end;
+    redeemed_at := made.redeemed_at;
+  end if;
+  return next;
+end $$;
