@@ -7,7 +7,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from app import approvals, media, messages, recovery, safety, tickets
+from app import approvals, media, messages, people, personal_data, recovery, safety, tickets
 from app.approvals.models import Approval
 from app.clock import now
 from app.db import transaction
@@ -20,7 +20,9 @@ safety_group = AppGroup("safety", help="Texts and pictures that wait for a verdi
 tickets_group = AppGroup("tickets", help="What people write to customer service.")
 recovery_group = AppGroup("recovery", help="Accounts asked for by a new phone.")
 GROUPS = (messages_group, safety_group, tickets_group, recovery_group)
-RECOVER = "people.recover"
+RECOVER, JOIN = "people.recover", "people.join"
+# What a joined account may lose, because its owner finds it in the one that is kept or can bind it anew there.
+MAY_GO = ("membership", "bound_account", "vehicle")
 
 
 def _recover(payload: dict[str, Any], approval: Approval, at: Any) -> str:
@@ -29,7 +31,15 @@ def _recover(payload: dict[str, Any], approval: Approval, at: Any) -> str:
     return f"recovery {payload['recovery_id']}: the account has its new identity"
 
 
-EXECUTORS = {RECOVER: _recover}
+def _join(payload: dict[str, Any], approval: Approval, at: Any) -> str:
+    keep, give = payload["keep"], payload["give"]
+    ended = recovery.join(keep_id=keep, give_id=give, by=approval.checker or "", at=at)
+    ended += personal_data.forget(person_id=give, seen=payload["seen"], at=at)
+    people.logins.evict(ended)
+    return f"person {give} is person {keep} now"
+
+
+EXECUTORS = {RECOVER: _recover, JOIN: _join}
 
 
 @messages_group.command("templates")
@@ -162,6 +172,29 @@ def approve(recovery_id: int, reason: str, handle: str) -> None:
             action=RECOVER, payload={"recovery_id": recovery_id}, reason=reason, maker=actor(handle), at=now()
         )
         click.echo(f"approval {asked.id} waits for a second person: flask approvals approve {asked.id} --as …")
+
+
+@recovery_group.command("join")
+@click.argument("keep", type=int)
+@click.argument("give", type=int)
+@click.option("--reason", required=True, help="who asked, and how it was checked")
+@actor_option
+def join(keep: int, give: int, reason: str, handle: str) -> None:
+    """Two persons that WeChat's unionid shows to be one: ask a second person to move GIVE's identities to KEEP.
+
+    GIVE is deleted then. What it still holds (credits, codes, unpaid orders) must be spent, given or expired before.
+    """
+    with refused_with_words(), transaction():
+        recovery.check_join(keep_id=keep, give_id=give)
+        losses, seen = personal_data.losses(give, now())
+        kept_back = [loss for loss in losses if loss["what"] not in MAY_GO]
+        if kept_back:
+            held = ", ".join(f"{loss['what']} {loss.get('amount', '')} {loss['name']}" for loss in kept_back)
+            raise click.ClickException(f"person {give} still holds: {held}")
+        payload = {"keep": keep, "give": give, "seen": seen}
+        asked = approvals.ask(action=JOIN, payload=payload, reason=reason, maker=actor(handle), at=now())
+        gone = ", ".join(f"{loss['what']} {loss['name']}" for loss in losses) or "nothing"
+        click.echo(f"approval {asked.id} waits for a second person; person {give} loses: {gone}")
 
 
 @recovery_group.command("refuse")

@@ -10,7 +10,7 @@ from marshmallow import fields
 
 from app import limits, phones, recovery
 from app.clock import now
-from app.db import transaction
+from app.db import retrying, transaction
 from app.errors import NOT_FOUND, STATE_CONFLICT, TOO_MANY
 from app.people import Login
 from courier import phones as courier_phones
@@ -120,15 +120,21 @@ def get_recovery(login: Login) -> Response:
 def post_recovery(login: Login, body: dict[str, Any]) -> Response:
     """Ask for my old account
 
-    With a new WeChat identity that proves the bound phone number. Spending is paused, the old identity is told and can
-    object for 72 hours, then two of us decide.
+    With a new WeChat identity that proves the bound phone number. Spending and codes are paused, the old identity is
+    told and can object for 72 hours, then two of us decide.
     """
     limits.take(ASKED, str(login.person_id))
     app, found = courier_phones.number_of(login.person_id, body["code"])
-    with transaction():
-        recovery.ask(claimant_id=login.person_id, country=found.country, number=found.number, appid=app.appid, at=now())
-        shown = _recoveries(login.person_id)
-    return answer(shown, 201)
+    at = now()
+
+    def command() -> dict[str, Any]:
+        with transaction():
+            recovery.ask(
+                claimant_id=login.person_id, country=found.country, number=found.number, appid=app.appid, at=at
+            )
+            return _recoveries(login.person_id)
+
+    return answer(retrying(command), 201)
 
 
 @routes.post("/recovery/<id:recovery_id>/objection")

@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
 
-from app import limits, people, personal_data
+from app import limits, people, personal_data, recovery
 from app.clock import now
 from app.db import transaction
 from app.errors import TOO_MANY
@@ -84,7 +84,7 @@ def get_deletion(login: Login) -> Response:
 @citizen()
 @takes(Deletion, example={"seen": "0123456789abcdef0123456789abcdef"})
 @gives(None, status=204)
-@refuses(personal_data.LOSSES_CHANGED)
+@refuses(personal_data.LOSSES_CHANGED, recovery.RECOVERY_WAITING)
 def delete(login: Login, body: dict[str, Any]) -> Response:
     """Delete me
 
@@ -92,6 +92,7 @@ def delete(login: Login, body: dict[str, Any]) -> Response:
     resolve. Who comes back is a new person.
     """
     with transaction():
+        recovery.check_free(login.person_id)
         ended = personal_data.forget(person_id=login.person_id, seen=body["seen"], at=now())
     people.logins.evict(ended)
     return nothing()

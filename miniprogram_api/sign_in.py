@@ -78,6 +78,12 @@ class SignedIn(schemas.Answer):
     person_id = fields.String(required=True)
     is_new = fields.Boolean(required=True, metadata={"description": "the first login of this person"})
     of_age = fields.Boolean(required=True, metadata={"description": "has declared to be 14 or older; if not, ask"})
+    other_account = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "WeChat knows a second account of mine here; nothing is merged, support can join them"
+        },
+    )
 
 
 @routes.post("/sign-in")
@@ -114,6 +120,7 @@ def sign_in(body: dict[str, Any]) -> Response:
             "person_id": str(made.person_id),
             "is_new": made.is_new,
             "of_age": made.of_age,
+            "other_account": made.other_account,
         }
     )
 

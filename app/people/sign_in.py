@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, text, update
 
-from app import audit, safety, vault
+from app import audit, notices, safety, vault
 from app.db import connection, run, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.people.models import FormerIdentity, LoginSession, Person, WeChatIdentity
@@ -45,7 +45,8 @@ AGE_UNDECLARED = declare(
 class SignedIn:
     """A fresh login. The token is known to the caller alone: we keep its keyed hash.
 
-    ``ended`` are the hashes of old sessions that gave way, for the edge to evict.
+    ``ended`` are the hashes of old sessions that gave way, for the edge to evict. ``other_account``: WeChat says by the
+    unionid that somebody else here is the same human.
     """
 
     token: str
@@ -55,6 +56,7 @@ class SignedIn:
     is_new: bool
     ended: tuple[bytes, ...]
     of_age: bool = False
+    other_account: bool = False
 
 
 def sign_in(
@@ -102,11 +104,26 @@ def sign_in(
         "others": MOST_SESSIONS - 1,
     }
     opened = run(_OPEN, values)[0]
+    if opened.other is not None:
+        _tell_of_other(identity.person_id, opened.other, at)
     session().expire_all()  # whoever looks at these rows again in this transaction sees what was written
     return SignedIn(
         token, identity.person_id, opened.id, until, is_new, tuple(map(bytes, opened.ended)),
-        bool(of_age) or identity.of_age_at is not None,
+        bool(of_age) or identity.of_age_at is not None, opened.other is not None,
     )  # fmt: skip
+
+
+def _tell_of_other(person_id: int, other_id: int, at: datetime) -> None:
+    """Two accounts of one human, found out late: nothing is merged by itself, but they hear what to do. Once."""
+    notices.tell(
+        key=f"other-account:{person_id}:{other_id}",
+        person_id=person_id,
+        kind="account.other",
+        zh="微信显示您在本平台还有另一个账号，积分和记录分别保存，不会自动合并。如需合并，请联系客服。",
+        en="WeChat says that you have a second account here. Credits and records stay apart, nothing is merged by "
+        "itself. Write to customer service to join them.",
+        at=at,
+    )
 
 
 _KNOWN = """
@@ -133,7 +150,9 @@ _OPEN = """
         order by id desc limit %(others)s)
       returning token_hash
     )
-    select (select id from opened) as id, array(select token_hash from surplus) as ended
+    select (select id from opened) as id, array(select token_hash from surplus) as ended,
+      (select min(w.person_id) from wechat_identities w join persons p on p.id = w.person_id and p.state = 'active'
+       where w.unionid = %(unionid)s::text and w.person_id <> %(person)s) as other
 """
 
 

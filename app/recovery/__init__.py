@@ -1,7 +1,8 @@
 """Recovery of an account whose phone is lost: a new WeChat identity proves the bound number and asks for the account.
 
-The wallets are frozen for spending at once. For 72 hours the old identity is told and can object; then an operator asks
-a second one (``app/approvals``), and the account gets the new identity. Nothing is merged: a claimant who has an
+The wallets are frozen for spending at once, and codes are neither shown nor redeemed, also those that come into being
+meanwhile (the triggers ``hold_of_recovery``). For 72 hours the old identity is told and can object; then an operator
+asks a second one (``app/approvals``), and the account gets the new identity. Nothing is merged: a claimant who has an
 account with something in it is refused.
 """
 
@@ -16,6 +17,7 @@ from app import audit, notices, people, phones, tickets
 from app.db import connection, read, session
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.people.models import WeChatIdentity
+from app.recovery.joining import ACCOUNTS_STRANGE, check_join, join
 from app.recovery.models import Recovery
 
 HOLD = timedelta(hours=72)
@@ -38,6 +40,12 @@ RECOVERY_OCCUPIED = declare(
     zh="您当前的微信账号已加入项目，无法直接接收旧账号。请先联系客服处理。",
     en="Your present account belongs to a program already, so the old one can't take its place. Write to us first.",
 )
+RECOVERY_WAITING = declare(
+    "recovery_waiting",
+    Kind.CONFLICT,
+    zh="有人正在申请找回此账号，处理结束前不能注销。如非本人申请，请先提出异议。",
+    en="Somebody asks for this account, so it can't be deleted until that is over. If it wasn't you, object first.",
+)
 RECOVERY_EARLY = declare(
     "recovery_early",
     Kind.CONFLICT,
@@ -55,7 +63,7 @@ def ask(*, claimant_id: int, country: str, number: str, appid: str, at: datetime
     owner = phones.holder_of(hashed)
     if owner is None or owner == claimant_id:
         raise RECOVERY_NOTHING()
-    session().execute(text("select 1 from persons where id = :id for update"), {"id": owner})
+    _lock(owner)
     standing = _open(owner)
     if standing is not None:
         if standing.claimant_id == claimant_id:
@@ -136,6 +144,12 @@ def hand_over(*, recovery_id: int, by: str, at: datetime) -> list[bytes]:
     return ended
 
 
+def check_free(person_id: int) -> None:
+    """Raise RECOVERY_WAITING while somebody asks for the account: whoever holds the lost phone must not delete it."""
+    if _open(person_id) is not None:
+        raise RECOVERY_WAITING()
+
+
 def of_person(person_id: int) -> list[Any]:
     """Recoveries that a person asked for or that are about their account, newest first."""
     query = """
@@ -163,11 +177,20 @@ def _check_empty(claimant_id: int) -> None:
         raise RECOVERY_OCCUPIED()
 
 
+def _lock(person_id: int) -> None:
+    """Wallets by id, as everywhere, then the person: whoever is making a wallet or a code of theirs comes first."""
+    values = {"id": person_id}
+    connection().execute(text("select 1 from wallets where person_id = :id order by id for update"), values)
+    connection().execute(text("select 1 from persons where id = :id for update"), values)
+
+
 def _freeze(person_id: int, frozen: bool) -> None:
-    """Wallets by id, as everywhere."""
+    """Hold or free what the account can spend. Locks: wallets by id, codes by id."""
     values = {"id": person_id, "frozen": frozen}
     connection().execute(text("select 1 from wallets where person_id = :id order by id for update"), values)
     connection().execute(text("update wallets set frozen = :frozen where person_id = :id"), values)
+    held = "select id from codes where person_id = :id and held <> :frozen order by id for no key update"
+    connection().execute(text(f"update codes set held = :frozen where id in ({held})"), values)  # noqa: S608
 
 
 def _tell_owner(found: Recovery, at: datetime) -> None:
@@ -206,15 +229,20 @@ def _locked(recovery_id: int) -> Recovery:
 
 
 __all__ = [
+    "ACCOUNTS_STRANGE",
     "HOLD",
     "RECOVERY_EARLY",
     "RECOVERY_NOTHING",
     "RECOVERY_OCCUPIED",
     "RECOVERY_OPEN",
+    "RECOVERY_WAITING",
     "Recovery",
     "ask",
+    "check_free",
+    "check_join",
     "check_ripe",
     "hand_over",
+    "join",
     "listed",
     "object_to",
     "of_person",

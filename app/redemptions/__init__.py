@@ -19,6 +19,7 @@ from app.redemptions.reminding import remind
 from app.redemptions.scanning import (
     CODE_BLACKOUT,
     CODE_FOREIGN,
+    CODE_HELD,
     CODE_INVALID,
     CODE_MISTYPED,
     CODE_NOT_YET,
@@ -42,7 +43,7 @@ from app.redemptions.scanning import (
 )
 
 __all__ = [
-    "CODE_BLACKOUT", "CODE_EXPIRED", "CODE_FOREIGN", "CODE_INVALID", "CODE_MISTYPED", "CODE_NOT_YET",
+    "CODE_BLACKOUT", "CODE_EXPIRED", "CODE_FOREIGN", "CODE_HELD", "CODE_INVALID", "CODE_MISTYPED", "CODE_NOT_YET",
     "CODE_OUTSIDE_HOURS", "CODE_REFUNDED", "CODE_STALE", "CODE_USED", "CODE_USES_LEFT", "CODE_WRONG_SHOP",
     "MERCHANT_PAUSED", "NOT_EXTENDABLE", "ORDER_REDEEMED", "OWN_CODE", "SHOP_PAUSED", "SHOP_QUOTA", "UNDO_TOO_LATE",
     "UNDO_WITHIN", "VERDICTS", "Code", "CodeFunding", "Redemption", "ShopDay", "UseTerms", "Verdict", "as_written",

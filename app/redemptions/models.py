@@ -28,6 +28,7 @@ class Code(Model):
 
     ``settlement_fen``, ``cash_fen`` (both for all ``uses`` together) and the merchant are frozen here when the code is
     issued. ``how``: shown and scanned, or fulfilled by the order's own steps (``delivery``) or at once (``pool``).
+    ``held``: somebody asks for the account (app/recovery), so it is neither shown nor redeemed for now.
     """
 
     __tablename__ = "codes"
@@ -65,6 +66,7 @@ class Code(Model):
     on_expiry: Mapped[str] = mapped_column(Text, server_default="return")
     extend_days: Mapped[int] = mapped_column(server_default=text("0"))
     state: Mapped[str] = mapped_column(Text, server_default="issued")
+    held: Mapped[bool] = mapped_column(server_default=text("false"))
     valid_from: Mapped[datetime]
     valid_until: Mapped[datetime]
     extended_at: Mapped[datetime | None]

@@ -15,7 +15,7 @@ from app.redemptions import picture, typed_code
 from app.redemptions.expiring import EXTEND_UNTIL
 from app.redemptions.issuing import CODE_EXPIRED, HASHED
 from app.redemptions.models import Code, Redemption
-from app.redemptions.scanning import CODE_REFUNDED, CODE_USED
+from app.redemptions.scanning import CODE_HELD, CODE_REFUNDED, CODE_USED
 
 
 def codes_of_order(order_id: int) -> list[int]:
@@ -96,11 +96,13 @@ def picture_of(*, code_id: int, person_id: int, at: datetime) -> tuple[str, floa
 
 
 def spendable(code: Code, at: datetime) -> None:
-    """Refuse a code that can't be used now. Raises CODE_USED, CODE_REFUNDED, CODE_EXPIRED."""
+    """Refuse a code that can't be used now. Raises CODE_USED, CODE_REFUNDED, CODE_HELD, CODE_EXPIRED."""
     if code.state == "redeemed":
         raise CODE_USED()
     if code.state == "refunded":
         raise CODE_REFUNDED()
+    if code.held:
+        raise CODE_HELD()
     if code.state != "issued" or code.valid_until <= at:
         raise CODE_EXPIRED(valid_until=code.valid_until.isoformat())
 

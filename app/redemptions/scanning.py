@@ -46,6 +46,12 @@ CODE_NOT_YET = declare(
     "code_not_yet", Kind.CONFLICT, zh="未到使用时间。", en="Not valid yet; `details` says from when."
 )
 CODE_REFUNDED = declare("code_refunded", Kind.CONFLICT, zh="已退款，不能使用。", en="Refunded, so it can't be used.")
+CODE_HELD = declare(
+    "code_held",
+    Kind.CONFLICT,
+    zh="该账号正在找回处理中，券码暂停使用。",
+    en="A recovery of the account is under way, so its codes can't be used for now.",
+)
 CODE_WRONG_SHOP = declare(
     "code_wrong_shop", Kind.NOT_ALLOWED, zh="本店不可核销此码。", en="This code is not for your shop."
 )
@@ -90,8 +96,8 @@ UNDO_TOO_LATE = declare(
 )
 VERDICTS: tuple[Declared, ...] = (
     CODE_MISTYPED, CODE_FOREIGN, CODE_STALE, CODE_INVALID, CODE_USED, CODE_USES_LEFT, CODE_EXPIRED, CODE_NOT_YET,
-    CODE_REFUNDED, CODE_WRONG_SHOP, CODE_OUTSIDE_HOURS, CODE_BLACKOUT, OWN_CODE, MERCHANT_PAUSED, SHOP_PAUSED,
-    SHOP_QUOTA, merchants.NOT_STAFF,
+    CODE_REFUNDED, CODE_HELD, CODE_WRONG_SHOP, CODE_OUTSIDE_HOURS, CODE_BLACKOUT, OWN_CODE, MERCHANT_PAUSED,
+    SHOP_PAUSED, SHOP_QUOTA, merchants.NOT_STAFF,
 )  # fmt: skip
 _BY_OUTCOME = {declared.code: declared for declared in VERDICTS}
 

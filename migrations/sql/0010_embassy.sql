@@ -5,3 +5,22 @@ alter table payment_notices add constraint ck_payment_notices_state
 alter table payment_notices add column body bytea;
 alter table payment_notices add constraint ck_payment_notices_body_of_unread check (body is null or state = 'unread');
 create index ix_payment_notices_unread on payment_notices (id) where body is not null;
+
+-- While somebody asks for an account, its codes are neither shown nor redeemed. What comes into being meanwhile is held
+-- too: whoever makes a wallet or a code of a person waits for a recovery that is just being asked for, then sees it.
+alter table codes add column held boolean not null default false;
+create function hold_of_recovery() returns trigger
+language plpgsql as $$
+begin
+  perform 1 from persons where id = new.person_id for key share;
+  if exists (select from recoveries where person_id = new.person_id and state = 'waiting') then
+    if tg_table_name = 'wallets' then
+      new.frozen := true;
+    else
+      new.held := true;
+    end if;
+  end if;
+  return new;
+end $$;
+create trigger wallets_hold before insert on wallets for each row execute function hold_of_recovery();
+create trigger codes_hold before insert on codes for each row execute function hold_of_recovery();

@@ -282,6 +282,7 @@ begin
       when c.state = 'redeemed' then 'code_used'
       when c.state = 'refunded' then 'code_refunded'
       when c.state = 'expired' or c.valid_until <= moment then 'code_expired'
+      when c.held then 'code_held'
       when c.valid_from > moment then 'code_not_yet'
       when c.uses_left < pieces then 'code_uses_left'
       when m.state in ('paused', 'left') then 'merchant_paused'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from app import clock, operators, vault
-from app.db import transaction
+from app import clock, funding, operators, programs, recovery, redemptions, vault
+from app.db import run, transaction
+from app.errors import Refusal
 from app.people.sign_in import SESSION_KEY
 from tests import world
 from tests.courier.conftest import SECOND_APP, Phone, Town
@@ -109,8 +112,8 @@ def lost(town: Town) -> tuple[Phone, Phone]:
     return alice, new
 
 
-def order(town: Town, phone: Phone, reference: str, status: int) -> str:
-    wanted = {"item_id": str(town.world.item_id), "quantity": 1, "client_ref": reference, "price_credits": 100}
+def order(town: Town, phone: Phone, reference: str, status: int, quantity: int = 1) -> str:
+    wanted = {"item_id": str(town.world.item_id), "quantity": quantity, "client_ref": reference, "price_credits": 100}
     found = phone.call("POST", "/orders", status, json=wanted)
     return str(found["error"]["code"] if status >= 400 else found["state"])
 
@@ -188,3 +191,110 @@ def test_secrets_stand_nowhere_in_the_clear(town: Town) -> None:
         dumped = town.sql(f"select coalesce(string_agg(t::text, ' '), '') as text from {name} t")[0].text
         for secret in (key, number, town.box.identity.push_token, town.box.identity.secret):
             assert secret not in dumped, name
+
+
+def test_what_can_be_spent_is_held_also_what_comes_into_being_meanwhile(town: Town) -> None:
+    """Codes of before aren't shown or redeemed during the hold; a wallet and a code made in it are held; then free."""
+    alice, new = lost(town)
+    assert order(town, alice, "before", 201) == "paid"
+    mine = alice.get("/codes")["items"][0]["id"]
+    typed = alice.call("POST", f"/codes/{mine}/show")["code"]
+    asked = new.call("POST", "/recovery", 201, json={"code": code(town, "newphone")})["items"][0]
+    assert alice.refused("POST", f"/codes/{mine}/show", 409) == "code_held"
+    assert redeemed(town, typed) == "code_held"
+    with town.inside(), transaction():
+        elsewhere = world.build(people=0, at=clock.now())
+        world.join(programs.by_code(elsewhere.code), person_id=alice.person_id, at=clock.now())
+        world.rich(elsewhere, alice.person_id, 500, at=clock.now())
+        run(
+            "insert into codes (program_id, merchant_id, person_id, order_id, title, code_hash, code_sealed,"
+            " settlement_fen, valid_from, valid_until) select program_id, merchant_id, person_id, order_id, title,"
+            " 'x', 'x', settlement_fen, valid_from, valid_until from codes"
+        )
+    assert [row.frozen for row in town.sql("select frozen from wallets")] == [True, True]
+    assert [row.held for row in town.sql("select held from codes")] == [True, True]
+    losses = alice.get("/me/deletion")
+    assert alice.refused("POST", "/me/deletion", 409, json={"seen": losses["seen"]}) == "recovery_waiting"
+    alice.call("POST", f"/recovery/{asked['id']}/objection")
+    assert town.sql("select 1 from wallets where frozen union all select 1 from codes where held") == []
+    assert alice.call("POST", f"/codes/{mine}/show")["code"] == typed
+    assert redeemed(town, typed) == "fine"
+
+
+def redeemed(town: Town, typed: str) -> str:
+    """How a clerk's scan of a code ends."""
+    clerk = town.phone("chen").person_id
+    with town.inside(), transaction():
+        at, shop = clock.now(), town.world.shop_id
+        if not town.sql("select 1 from staff"):
+            world.clerk(town.world, clerk, at=at)
+        try:
+            redemptions.redeem(typed=typed, shop_id=shop, staff_person_id=clerk, scan_id="scan-1", at=at)
+        except Refusal as refusal:
+            return refusal.code
+    return "fine"
+
+
+def test_a_wallet_made_while_a_recovery_is_asked_for_is_frozen(town: Town) -> None:
+    """Raced: the wallet's maker waits for the asker's end, and then sees that there is a recovery."""
+    alice, new = lost(town)
+    with town.inside(), transaction():
+        elsewhere = world.build(people=0, at=clock.now())
+    number = town.box.user("alice").phone
+    made = threading.Event()
+
+    def make() -> None:
+        with town.inside(), transaction():
+            funding.lock_wallet(person_id=alice.person_id, program_id=elsewhere.program_id, at=clock.now())
+        made.set()
+
+    other = threading.Thread(target=make)
+    with town.inside(), transaction():
+        recovery.ask(
+            claimant_id=new.person_id, country="86", number=number, appid=town.box.identity.appid, at=clock.now()
+        )
+        other.start()
+        assert not made.wait(0.5), "it waits"
+    other.join(10)
+    assert [
+        row.frozen for row in town.sql("select frozen from wallets where person_id = %(id)s", id=alice.person_id)
+    ] == [
+        True,
+        True,
+    ]
+
+
+def test_two_accounts_of_one_human_stay_apart_until_two_of_us_join_them(town: Town) -> None:
+    """The unionid came late: the second sign-in says what to do, nothing is merged by itself."""
+    first = town.member("alice").person_id
+    second = Phone(town, "alice")
+    second.sign_in(SECOND_APP)
+    with town.inside(), transaction():
+        world.join(programs.by_code(town.world.code), person_id=second.person_id, at=clock.now())
+    assert second.person_id != first
+    for mini in town.box.apps.values():
+        mini.state.with_unionid = True
+    assert second.sign_in()["other_account"] is False, "one of them alone says nothing"
+    late = second.sign_in(SECOND_APP)
+    assert (int(late["person_id"]) != first, late["other_account"]) == (True, True)
+    assert [one["kind"] for one in second.get("/notices")["items"]].count("account.other") == 1
+    give = second.person_id
+    hired(town)
+    words = ("recovery", "join", str(first), str(give), "--reason", "asked in ticket 1", "--as", "lin")
+    with town.inside(), transaction():
+        world.rich(town.world, give, 500, at=clock.now())
+    assert "still holds: credits 500" in town.flask(*words, exit_code=1)
+    assert order(town, second, "all", 201, quantity=5) == "paid"
+    assert "still holds: code" in town.flask(*words, exit_code=1)
+    town.change("update codes set state = 'void'")
+    stranger = town.phone("bob")
+    assert "accounts_strange" in town.flask(
+        "recovery", "join", str(first), str(stranger.person_id), "--reason", "x", "--as", "lin", exit_code=1
+    )
+    assert "loses: membership" in town.flask(*words)
+    number = str(town.sql("select id from approvals")[0].id)
+    town.flask("approvals", "approve", number, "--as", "wu")
+    for app in (None, SECOND_APP):
+        back = second.sign_in(app)
+        assert (int(back["person_id"]), back["other_account"]) == (first, False)
+    assert town.sql("select state from persons where id = %(id)s", id=give)[0].state == "deleted"
