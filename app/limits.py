@@ -5,7 +5,7 @@ Comfort limits fail open, money and code-guessing limits fail closed; both are c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import cache
@@ -51,6 +51,42 @@ def check(limit: Limit, subject: str) -> None:
         raise TOO_MANY(retry_after=max(1, -(-wait_ms // 1000)), limit=limit.name)
 
 
+def check_all(limit: Limit, subjects: Sequence[str]) -> None:
+    """:func:`check` for several subjects in one trip; they were counted by :func:`take_all`."""
+    try:
+        counts = cache.call("MGET", *(_together(limit, subject) for subject in subjects))
+    except cache.REDIS_DOWN as error:
+        _down(limit, error)
+        return
+    if any(int(count or 0) >= limit.most for count in counts):
+        full = [subject for subject, count in zip(subjects, counts, strict=True) if int(count or 0) >= limit.most]
+        wait_ms = max(int(cache.client().pttl(_together(limit, subject))) for subject in full)
+        raise TOO_MANY(retry_after=max(1, -(-wait_ms // 1000)), limit=limit.name)
+
+
+def take_all(limit: Limit, subjects: Sequence[str]) -> list[int]:
+    """Count one use for each subject; answers how many each has now. Raises BUSY when a closed limit can't count."""
+    try:
+        script = cache.client().register_script(_TAKE)
+        keys = [_together(limit, subject) for subject in subjects]
+        return [int(script(keys=[key], args=[limit.seconds * 1000, 1])[0]) for key in keys]
+    except cache.REDIS_DOWN as error:
+        _down(limit, error)
+        return [0] * len(subjects)
+
+
+def _together(limit: Limit, subject: str) -> str:
+    """All subjects of such a limit carry one hash tag, so that one command reads them on a cluster."""
+    return f"limit:{{{limit.name}}}:{subject}"
+
+
+def _down(limit: Limit, error: Exception) -> None:
+    for hook in on_limiter_down:
+        hook(limit.name, limit.closed)
+    if limit.closed:
+        raise BUSY(retry_after=5) from error
+
+
 def _count(limit: Limit, subject: str, cost: int) -> tuple[int, int]:
     try:
         client = cache.client()
@@ -58,8 +94,5 @@ def _count(limit: Limit, subject: str, cost: int) -> tuple[int, int]:
         used, wait_ms = script(keys=[f"limit:{limit.name}:{{{subject}}}"], args=[limit.seconds * 1000, cost])
         return int(used), int(wait_ms)
     except cache.REDIS_DOWN as error:
-        for hook in on_limiter_down:
-            hook(limit.name, limit.closed)
-        if limit.closed:
-            raise BUSY(retry_after=5) from error
+        _down(limit, error)
         return 0, 0

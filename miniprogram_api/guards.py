@@ -74,6 +74,32 @@ def clerk(*roles: str) -> Callable[[View], View]:
     return decorate
 
 
+def scanner(*roles: str) -> Callable[[View], View]:
+    """As :func:`clerk`, for the two calls that a queue waits for: one statement asks for the login and for the role.
+
+    The view gets the Login and the shop's id.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, shop_id: int, **kwargs: Any) -> Any:
+            login = authenticate(False, limits.CITIZEN)
+            role, stands = merchants.role_in_shop(
+                shop_id=shop_id, person_id=login.person_id, session_id=login.session_id, at=now()
+            )
+            if not stands:
+                raise LOGIN_REQUIRED()
+            if role is None:
+                raise merchants.NOT_STAFF()
+            if role not in roles:
+                raise FORBIDDEN(role=role, needed=list(roles))
+            return view(login, shop_id, *args, **kwargs)
+
+        return mark(wrapper, Guard("clerk", "|".join(roles)))
+
+    return decorate
+
+
 def authenticate(fresh: bool | None, limit: limits.Limit) -> Login:
     """The login of this request. Raises LOGIN_REQUIRED (one code: log in silently, once), TOO_MANY."""
     found = _BEARER.fullmatch(request.headers.get("Authorization", ""))

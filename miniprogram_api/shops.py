@@ -1,7 +1,7 @@
 """The shop's side: a verdict at once, undo within ten minutes, today's count and sum, and what we owe.
 
-Guessing is limited by wrong codes per clerk and per address. They are counted after the refused command is over, and
-when they can't be counted nothing is looked up. Typing slips, which the check character shows, don't count.
+Guessing is limited by wrong codes per clerk, device and address. They are counted after the refused command is over,
+and when they can't be counted nothing is looked up. Typing slips, which the check character shows, don't count.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import structlog
 from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
-from marshmallow.validate import Range
 
 from app import limits, merchants, people, programs, redemptions
 from app.clock import now
@@ -25,22 +25,21 @@ from edge.answers import answer
 from edge.guards import client_address
 from edge.paging import PageQuery, decode, page, paged
 from edge.routes import asks, gives, refuses, takes
-from miniprogram_api.guards import citizen, clerk
+from miniprogram_api.guards import citizen, clerk, scanner
 from miniprogram_api.show import either, when, when_or_none
 
 T = TypeVar("T")
+log = structlog.get_logger("shops")
 routes = APIBlueprint("shops", __name__, tag="Shops")
-CLERK, OWNER = "clerk", "owner"
+CLERK, MANAGER, OWNER = "clerk", "manager", "owner"
+ALARM_AT = 200  # wrong codes of everybody in ten minutes
 VERDICTS = redemptions.VERDICTS
 
 
 class Typed(schemas.Request):
     code = schemas.Text(longest=8_000, required=True, metadata={"description": "as typed or scanned", "example": "0"})
-    quantity = fields.Integer(
-        load_default=1,
-        strict=True,
-        validate=Range(1, 100),
-        metadata={"description": "how many of the code's uses"},
+    quantity = schemas.Integer(
+        least=1, most=100, load_default=1, metadata={"description": "how many of the code's uses"}
     )
 
 
@@ -54,7 +53,7 @@ class ShopShown(schemas.Answer):
     name = fields.String(required=True)
     address = fields.String(required=True)
     merchant = fields.String(required=True)
-    role = fields.String(required=True, metadata={"description": "clerk or owner"})
+    role = fields.String(required=True, metadata={"description": "clerk, manager or owner"})
 
 
 class Shops(schemas.Answer):
@@ -104,11 +103,11 @@ def get_shops(login: Login) -> Response:
 
 
 @routes.post("/shops/<id:shop_id>/preview")
-@clerk(CLERK, OWNER)
+@scanner(CLERK, MANAGER, OWNER)
 @takes(Typed, example={"code": "0123-4567-89AK"})
 @gives(Preview)
 @refuses(*VERDICTS, FORBIDDEN)
-def preview(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -> Response:
+def preview(login: Login, shop_id: int, body: dict[str, Any]) -> Response:
     """Look at a code
 
     Without spending it: what it is for, whose (masked), and until when.
@@ -116,7 +115,7 @@ def preview(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) 
 
     def look() -> dict[str, Any]:
         seen = redemptions.preview(
-            typed=body["code"], shop_id=shop.id, staff_person_id=login.person_id, quantity=body["quantity"], at=now()
+            typed=body["code"], shop_id=shop_id, staff_person_id=login.person_id, quantity=body["quantity"], at=now()
         )
         buyer = people.shown(seen.buyer_id)
         return {
@@ -132,17 +131,17 @@ def preview(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) 
 
 
 @routes.post("/shops/<id:shop_id>/redemptions")
-@clerk(CLERK, OWNER)
+@scanner(CLERK, MANAGER, OWNER)
 @takes(Scan, example={"code": "0123-4567-89AK", "scan_id": "scan-20261125-1"})
 @gives(RedemptionShown, status=201)
 @refuses(*VERDICTS, FORBIDDEN, IDEMPOTENCY_CONFLICT)
-def redeem(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -> Response:
+def redeem(login: Login, shop_id: int, body: dict[str, Any]) -> Response:
     """Redeem a code
 
     Spends it once, whoever else scans it; the loser hears when and where it was used. The same `scan_id` is answered
     with the first verdict (200).
     """
-    shop_id, at = shop.id, now()
+    at = now()
 
     def command() -> redemptions.Verdict:
         with transaction():
@@ -160,7 +159,7 @@ def redeem(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -
 
 
 @routes.post("/shops/<id:shop_id>/redemptions/<id:redemption_id>/undo")
-@clerk(CLERK, OWNER)
+@clerk(CLERK, MANAGER, OWNER)
 @gives(RedemptionShown)
 @refuses(NOT_FOUND, merchants.NOT_STAFF, FORBIDDEN, redemptions.UNDO_TOO_LATE)
 def undo(login: Login, shop: Shop, merchant: Merchant, redemption_id: int) -> Response:
@@ -179,7 +178,7 @@ def undo(login: Login, shop: Shop, merchant: Merchant, redemption_id: int) -> Re
 
 
 @routes.get("/shops/<id:shop_id>/redemptions")
-@clerk(CLERK, OWNER)
+@clerk(CLERK, MANAGER, OWNER)
 @asks(PageQuery)
 @gives(paged("RedemptionPage", RedemptionShown))
 @refuses(merchants.NOT_STAFF, FORBIDDEN)
@@ -194,7 +193,7 @@ def get_redemptions(login: Login, shop: Shop, merchant: Merchant, query: dict[st
 
 
 @routes.get("/shops/<id:shop_id>/today")
-@clerk(CLERK, OWNER)
+@clerk(CLERK, MANAGER, OWNER)
 @gives(Tally)
 @refuses(merchants.NOT_STAFF, FORBIDDEN)
 def get_today(login: Login, shop: Shop, merchant: Merchant) -> Response:
@@ -208,29 +207,30 @@ def get_today(login: Login, shop: Shop, merchant: Merchant) -> Response:
 
 
 @routes.get("/shops/<id:shop_id>/owed")
-@clerk(OWNER)
+@clerk(MANAGER, OWNER)
 @gives(Owed)
 @refuses(merchants.NOT_STAFF, FORBIDDEN)
 def get_owed(login: Login, shop: Shop, merchant: Merchant) -> Response:
     """What we owe the merchant
 
-    Over all its shops, from the ledger. For owners.
+    Over all its shops, from the ledger. For owners and managers.
     """
     shown = either(merchant.name, merchant.name_en)
     return answer({"merchant": shown, "owed_fen": merchants.owed_fen(merchant), "as_of": when(now())})
 
 
 def _guess(login: Login, command: Callable[[], T]) -> T:
-    """Run what looks a typed code up. Raises TOO_MANY after ten wrong ones in ten minutes, BUSY without a counter."""
-    subjects = (f"staff:{login.person_id}", f"address:{client_address()}")
-    for subject in subjects:
-        limits.check(limits.WRONG_CODE, subject)
+    """Run what looks a code up. Raises TOO_MANY after ten wrong ones in ten minutes by this clerk, from this device or
+    address, BUSY without a counter. Many wrong ones of everybody together are an alarm."""
+    subjects = (f"staff:{login.person_id}", f"device:{login.session_id}", f"address:{client_address()}")
+    limits.check_all(limits.WRONG_CODE, subjects)
     try:
         return command()
     except Refusal as refusal:
         if refusal.code == redemptions.CODE_INVALID.code:
-            for subject in subjects:
-                limits.take(limits.WRONG_CODE, subject)
+            *_, all_of_us = limits.take_all(limits.WRONG_CODE, (*subjects, "everybody"))
+            if all_of_us >= ALARM_AT and all_of_us % ALARM_AT == 0:
+                log.error("codes_are_guessed", wrong=all_of_us, seconds=limits.WRONG_CODE.seconds)
         raise
 
 

@@ -95,10 +95,17 @@ def picture_of(*, code_id: int, person_id: int, at: datetime) -> tuple[str, floa
     return picture.text_of(bytes(code.code_hash), at), picture.seconds_left(at)
 
 
+_USED = """
+    select r.redeemed_at, s.name from redemptions r left join shops s on s.id = r.shop_id
+    where r.code_id = %(code)s and r.undone_at is null order by r.id desc limit 1
+"""
+
+
 def spendable(code: Code, at: datetime) -> None:
     """Refuse a code that can't be used now. Raises CODE_USED, CODE_REFUNDED, CODE_HELD, CODE_EXPIRED."""
     if code.state == "redeemed":
-        raise CODE_USED()
+        used = read(_USED, {"code": code.id})
+        raise CODE_USED(**({"used_at": used[0].redeemed_at.isoformat(), "shop": used[0].name} if used else {}))
     if code.state == "refunded":
         raise CODE_REFUNDED()
     if code.held:
