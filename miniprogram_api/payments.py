@@ -79,7 +79,8 @@ def call_up(login: Login, order_id: int) -> Response:
     payment. Afterwards ask `GET …/payment`, whatever the client was told.
     """
     orders.line(order_id, login.person_id)
-    parameters = till.call_up(till.get(), order_id=order_id, person_id=login.person_id)
+    with till.hurried():
+        parameters = till.call_up(till.get(), order_id=order_id, person_id=login.person_id)
     return answer(parameters, headers={"Cache-Control": "no-store"})
 
 
@@ -95,7 +96,8 @@ def get_payment(login: Login, order_id: int) -> Response:
     orders.line(order_id, login.person_id)
     desk = till.find()
     if desk is not None:
-        till.refresh(desk, order_id=order_id)
+        with till.hurried():
+            till.refresh(desk, order_id=order_id)
     return answer(_shown(order_id, login.person_id))
 
 
@@ -110,7 +112,8 @@ def cancel(login: Login, order_id: int) -> Response:
     paid, it is paid: ask for a refund then.
     """
     orders.line(order_id, login.person_id)
-    till.end_order(till.find(), order_id=order_id, become="cancelled", person_id=login.person_id)
+    with till.hurried():
+        till.end_order(till.find(), order_id=order_id, become="cancelled", person_id=login.person_id)
     return answer(_shown(order_id, login.person_id))
 
 

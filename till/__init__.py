@@ -7,7 +7,7 @@ cash part are refused plainly.
 
 from till.bills import reconcile
 from till.calls import call_up, end_order, look, refresh, work_refund
-from till.desk import NOTICES, Desk, find, get, register
+from till.desk import NOTICES, Desk, find, get, hurried, register
 from till.hearing import Heard, hear, read_again
 from till.shipping import upload
 from till.sweeping import sweep
@@ -21,6 +21,7 @@ __all__ = [
     "find",
     "get",
     "hear",
+    "hurried",
     "look",
     "read_again",
     "reconcile",

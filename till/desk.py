@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from app import cache, payments
 from app.config import Settings
 from till import certificates
 from wechat.api import Api
-from wechat.pay import KeyRing, Merchant, PayClient
+from wechat.pay import KeyRing, Merchant, PayClient, within
 
 NOTICES = "/wechat/pay/notices"
 # Numbers begin with their environment, so that a test and production can never meet at one merchant.
 PREFIXES = {"production": "P", "development": "D", "test": "T"}
 EXTENSION = "till"
+PERSON_WAITS_SECONDS = 4.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,16 @@ def make(settings: Settings) -> Desk | None:
 def register(app: Flask, settings: Settings) -> None:
     """Put the desk on the application, or note that there is none."""
     app.extensions[EXTENSION] = make(settings)
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """A person waits for the calls in this block: together they end within :data:`PERSON_WAITS_SECONDS`.
+
+    What is still unknown then is asked by a job, which may wait longer.
+    """
+    with within(PERSON_WAITS_SECONDS):
+        yield
 
 
 def find() -> Desk | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -167,6 +168,25 @@ def test_the_backup_host_serves_when_the_main_one_is_dead(shop: Shop) -> None:
     shop.box.pay(shop.call_up(order))
     shop.settle()
     assert shop.state(order) == "paid"
+
+
+def test_a_person_waits_five_seconds_at_most_and_a_job_as_long_as_it_takes(shop: Shop) -> None:
+    """Both hosts hang: paying, looking and cancelling answer in time, together with all their repeats."""
+    order = shop.order()
+    number = shop.call_up(order)
+    shop.change("update payments set prepay_at = now() - interval '2 hours', looked_at = null")
+    shop.box.state.faults.append(Fault("/v3/*", "delay", 100, seconds=6))
+    took = []
+    for method, path, status in (("POST", "payment", 503), ("GET", "payment", 200), ("POST", "cancel", 200)):
+        began = time.monotonic()
+        shop.call(method, f"/orders/{order}/{path}", status=status)
+        took.append(time.monotonic() - began)
+    assert max(took) < 5.5, took
+    shop.box.state.faults.clear()
+    shop.box.state.faults.append(Fault("/v3/*", "delay", 1, seconds=5))
+    shop.due()
+    shop.sweep()
+    assert shop.box.order(number).state == "CLOSED", "five seconds are not too long for the worker"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from tests.wechat.payhost import (
 )
 from tests.wechat.stub import Reply, Stub, dead_base
 from wechat.errors import WeChatError
-from wechat.pay import PayClient, Refund, Transaction, errors
+from wechat.pay import PayClient, Refund, Transaction, errors, within
 from wechat.pay.signing import authorization
 
 OUT_TRADE_NO, OUT_REFUND_NO = "DD20261125000001", "RF20261125000001"
@@ -56,6 +56,28 @@ REFUND: dict[str, Any] = {
     "reason": "用户取消",
     "notify_url": "https://api.diandi.example/wechat/pay/notices",
 }
+
+
+def test_who_has_little_time_is_answered_in_time() -> None:
+    """The limit is for all hosts and all calls of the block; half-way there is still time for the other host."""
+
+    def slow(asked: Any) -> Reply:
+        time.sleep(1.0)
+        return signed({"prepay_id": "wx1"})
+
+    with PayHost(slow) as main, PayHost(always(signed({"prepay_id": "wx2"}))) as backup:
+        began = time.monotonic()
+        with within(0.9):
+            assert main.client(backup.base).prepay(**ORDER) == "wx2"
+        assert time.monotonic() - began < 0.9
+        client = main.client(main.base)
+        began = time.monotonic()
+        with within(0.8):
+            for _ in range(3):
+                with pytest.raises(errors.Unknown):
+                    client.prepay(**ORDER)
+        assert time.monotonic() - began < 1.0
+        assert client.prepay(**ORDER) == "wx1", "outside the block there is no hurry"
 
 
 def test_an_order_is_sent_as_documented_and_nothing_more() -> None:

@@ -14,6 +14,7 @@ from wechat.pay.client import PayClient
 from wechat.pay.facts import Refund, Transaction
 from wechat.pay.keys import KeyRing, Merchant
 from wechat.pay.notices import Notice, open_notice, read_notice
+from wechat.pay.transport import within
 
 __all__ = [
     "Bill",
@@ -27,4 +28,5 @@ __all__ = [
     "Transaction",
     "open_notice",
     "read_notice",
+    "within",
 ]

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -26,9 +29,25 @@ BILL_SECONDS = 600.0
 LARGEST_ANSWER_BYTES = 1024 * 1024
 LARGEST_BILL_BYTES = 1024**3
 BACKUP_FIRST_SECONDS = 30.0
+FIRST_SHARE = 0.6  # of what is left of a limit: the other host shall have a chance too
+LEAST_SECONDS = 0.2
 USER_AGENT = "diandi/1"
 BILL_PATH = "/v3/billdownload/file"
 log = logging.getLogger("wechat.pay")
+_until: ContextVar[float | None] = ContextVar("wechat_pay_until", default=None)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """All calls of this thread inside the block together wait no longer than this: a person is waiting for them.
+
+    What is not answered by then is Unknown, as after any time-out.
+    """
+    token = _until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _until.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +130,19 @@ class Transport:
             raise error
 
     def _exchanged(self, call: Call) -> http.Answer | http.Silence:
-        answer: http.Answer | http.Silence = http.Silence("NoHost")
+        silence: http.Silence | None = None
         for host in self._attempts():
-            answer = self._once(call, host)
+            left = _left()
+            if left < LEAST_SECONDS:
+                break
+            answer = self._once(call, host, seconds=left if silence else left * FIRST_SHARE)
             if isinstance(answer, http.Answer):
                 if host != self._hosts[0]:
                     self._backup_until = time.monotonic() + BACKUP_FIRST_SECONDS
                 return answer
+            silence = answer
             log.warning("wechat pay %s: %s", call.name, answer.kind)
-        return answer
+        return silence or http.Silence("NoTimeLeft")
 
     def _attempts(self) -> Iterator[str]:
         """Main and backup; the backup first for a while after it had to help out. Without one: the same host again."""
@@ -127,7 +150,9 @@ class Transport:
         first_backup = time.monotonic() < self._backup_until
         yield from (backup, main) if first_backup else (main, backup)
 
-    def _once(self, call: Call, host: str, into: BinaryIO | None = None) -> http.Answer | http.Silence:
+    def _once(
+        self, call: Call, host: str, into: BinaryIO | None = None, seconds: float = WHOLE_SECONDS
+    ) -> http.Answer | http.Silence:
         """One attempt with its own time and nonce. What is signed is the path as the HTTP library will send it."""
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if call.body:
@@ -149,8 +174,9 @@ class Transport:
         return http.send(
             self._http,
             request,
-            read_seconds=READ_SECONDS,
-            whole_seconds=BILL_SECONDS if into is not None else WHOLE_SECONDS,
+            connect_seconds=min(http.CONNECT_SECONDS, seconds),
+            read_seconds=min(READ_SECONDS, seconds),
+            whole_seconds=BILL_SECONDS if into is not None else min(WHOLE_SECONDS, seconds),
             largest=LARGEST_BILL_BYTES if into is not None else LARGEST_ANSWER_BYTES,
             into=into,
         )
@@ -165,6 +191,12 @@ class Transport:
             log.error("wechat pay %s: our signature is refused; WeChat signs %s", name, _sign_information(said))
         request_id = answer.headers.get("Request-ID", "")
         return error_for(name, status=answer.status, answer=said, request_id=request_id)
+
+
+def _left() -> float:
+    """Seconds that a call may still take: the caller's limit, or for ever."""
+    until = _until.get()
+    return math.inf if until is None else until - time.monotonic()
 
 
 def json_object(raw: bytes) -> dict[str, Any] | None:
