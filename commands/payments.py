@@ -180,6 +180,13 @@ def _life(payment: Any) -> list[dict[str, Any]]:
         {"number": payment.out_trade_no, "id": payment.id},
     )
     rows += [(row.received_at, row.event_type, f"{row.problem or row.state} ×{row.times}") for row in heard]
+    for row in read("select * from shipments where payment_id = %(id)s", {"id": payment.id}):
+        told = {"told to WeChat": row.sent_at, "WeChat reminds": row.reminded_at, "received": row.received_at}
+        rows += [
+            (at, "shipping", word)
+            for word, at in {**told, "settled by WeChat": row.settled_at}.items()
+            if at is not None
+        ]
     given = read("select * from refunds where payment_id = %(id)s", {"id": payment.id})
     rows += [(row.asked_at, f"refund {row.out_refund_no}", f"{row.fen} fen, {row.state}") for row in given]
     return [{"at": at, "what": what, "how": how} for at, what, how in sorted(rows, key=lambda row: row[0])]

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import till
 from app import events, funding, later, leaderboards
+from app.payments import trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,19 @@ def _paid_awards(heard: Sequence[Event]) -> None:
         funding.tell_paid(event.payload["award_ids"], at=event.created_at)
 
 
+def _trade(heard: Sequence[Event]) -> None:
+    """What WeChat says about our orders' goods; once it controls a mini-program, it is asked anew whether it does."""
+    for event in heard:
+        facts = event.payload
+        trade.heard(kind=facts["kind"], appid=facts["appid"], facts=facts, at=event.created_at)
+        if facts["kind"] in trade.CONTROLLED:
+            till.forget_managed(facts["appid"])
+
+
 LISTENERS: tuple[Listener, ...] = (
     Listener("boards", frozenset({events.RECORD_COUNTED, events.AWARD_PAID, events.RECORD_REVERSED}), _scores),
     Listener("boards-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_on_boards),
     Listener("funding-pending", frozenset({events.BUDGET_FUNDED}), _pending_awards),
     Listener("award-notices", frozenset({events.AWARD_PAID}), _paid_awards),
+    Listener("payments-trade", frozenset({events.WECHAT_TRADE}), _trade),
 )

@@ -9,7 +9,7 @@ from till.bills import reconcile
 from till.calls import call_up, end_order, look, refresh, work_refund
 from till.desk import NOTICES, Desk, find, get, hurried, register
 from till.hearing import Heard, hear, read_again
-from till.shipping import upload
+from till.shipping import forget_managed, upload
 from till.sweeping import sweep
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "call_up",
     "end_order",
     "find",
+    "forget_managed",
     "get",
     "hear",
     "hurried",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from app import cache, people
 from app.clock import now
 from app.db import forbid_in_transaction, transaction
 from app.payments import shipping
+from app.payments.trade import NOT_MANAGED
 from till import metrics
 from till.desk import Desk
 from wechat import errors
@@ -53,7 +55,7 @@ def _tell(desk: Desk, goods: Any) -> tuple[str, str | None]:
         if api is None:
             return GIVEN_UP, "app_unknown"
         if not _managed(api):
-            return SENT, "not_managed"
+            return SENT, NOT_MANAGED
         upload_shipping(
             api,
             transaction_id=goods.transaction_id,
@@ -71,9 +73,19 @@ def _tell(desk: Desk, goods: Any) -> tuple[str, str | None]:
     return SENT, None
 
 
+def forget_managed(appid: str) -> None:
+    """Ask WeChat anew at the next upload; without Redis it is asked each time anyway."""
+    with suppress(*cache.REDIS_DOWN):
+        cache.client().delete(_managed_key(appid))
+
+
+def _managed_key(appid: str) -> str:
+    return f"wechat:trade-managed:{appid}"
+
+
 def _managed(api: Api) -> bool:
     """Whether our orders are under WeChat's management at all; asked once a day."""
-    key = f"wechat:trade-managed:{api.appid}"
+    key = _managed_key(api.appid)
     try:
         known = cache.client().get(key)
         if known is None:

@@ -167,6 +167,7 @@ class Shipment(Model):
     """What WeChat must hear about the goods of a payment, or the money stays frozen (order shipping management).
 
     ``logistics``: 1 express, 2 city, 3 virtual, 4 self pick-up (a merchant scans). Express waits for its number.
+    ``reminded_at``, ``received_at``, ``settled_at`` are WeChat's later words (app/payments/trade.py).
     """
 
     __tablename__ = "shipments"
@@ -189,6 +190,9 @@ class Shipment(Model):
     next_try_at: Mapped[datetime | None]
     problem: Mapped[str | None] = mapped_column(Text)
     sent_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    received_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
 
 
 class BillDay(Model):

@@ -24,3 +24,9 @@ begin
 end $$;
 create trigger wallets_hold before insert on wallets for each row execute function hold_of_recovery();
 create trigger codes_hold before insert on codes for each row execute function hold_of_recovery();
+
+-- What WeChat's order management says afterwards: a reminder, the receipt, the settlement.
+alter table shipments
+  add column reminded_at timestamp with time zone,
+  add column received_at timestamp with time zone,
+  add column settled_at timestamp with time zone;

@@ -86,3 +86,65 @@ def test_each_answer_as_it_is_meant(shop: Shop, errcode: int, state: str) -> Non
     assert shipments(shop)[0][0] == state
     named = shop.sql("select count(*) as n from payment_differences where kind = 'shipping'")[0].n
     assert named == (1 if state == "given_up" else 0)
+
+
+def pushed(shop: Shop, event: str, number: str, **facts: Any) -> None:
+    """What WeChat tells about an order, as the relay hands it to the listener; twice, as it may."""
+    from app import events, outbox
+    from app.db import transaction
+    from jobs.relay import relay_once
+
+    payload = {"kind": event, "appid": shop.desk.terms.appid, "merchant_trade_no": number, **facts}
+    with shop.app.app_context():
+        for _ in range(2):
+            with transaction():
+                outbox.publish(events.WECHAT_TRADE, payload)
+        relay_once()
+
+
+def differences(shop: Shop) -> list[str]:
+    return [row.kind for row in shop.sql("select kind from payment_differences where state = 'open' order by id")]
+
+
+def test_wechats_word_about_the_goods_is_noted(shop: Shop) -> None:
+    order = paid_order(shop)
+    number = shop.stored(order).out_trade_no
+    pushed(
+        shop, "trade_manage_order_settlement", number, shipped_time="1764036000", estimated_settlement_time="1764208800"
+    )
+    assert shipments(shop) == [("sent", "told", 0)], "WeChat knows it, so nobody tells it again"
+    pushed(
+        shop, "trade_manage_order_settlement", number, shipped_time="1764036000", confirm_receive_method="2",
+        confirm_receive_time="2025-11-27T10:00:00+08:00", settlement_time="1764208800",
+    )  # fmt: skip
+    row = shop.sql("select received_at, settled_at from shipments")[0]
+    assert (row.received_at.isoformat()[:13], int(row.settled_at.timestamp())) == ("2025-11-27T02", 1764208800)
+    assert differences(shop) == []
+
+
+def test_a_reminder_to_ship_is_a_task_unless_it_is_on_its_way(shop: Shop) -> None:
+    order = paid_order(shop)
+    number = shop.stored(order).out_trade_no
+    shop.change("update shipments set next_try_at = now() + interval '1 hour', problem = 'busy'")
+    pushed(shop, "trade_manage_remind_shipping", number, pay_time="1764036000")
+    assert differences(shop) == []
+    assert shop.sql("select next_try_at <= clock_timestamp() as due from shipments")[0].due, "told now, not in an hour"
+    shop.change("update shipments set state = 'given_up', next_try_at = null")
+    pushed(shop, "trade_manage_remind_shipping", number, pay_time="1764036000")
+    pushed(shop, "trade_manage_remind_shipping", "T0000000000")
+    assert differences(shop) == ["shipping_reminded", "trade_unknown"]
+
+
+def test_once_wechat_controls_trade_it_hears_what_it_did_not_want_to_hear(shop: Shop) -> None:
+    shop.box.mini.switches.trade_managed = False
+    order = paid_order(shop)
+    shop.box.clock.advance(11)
+    due(shop)
+    shop.sweep()
+    assert shipments(shop) == [("sent", "not_managed", 0)]
+    shop.box.mini.switches.trade_managed = True
+    pushed(shop, "wxa_trade_controlled", "")
+    shop.sweep()
+    assert shipments(shop)[0][:2] == ("sent", None)
+    assert shop.box.order(shop.stored(order).out_trade_no).shipping, "it was told"  # type: ignore[union-attr]
+    assert differences(shop) == ["trade_controlled"]
