@@ -23,9 +23,12 @@ CHECK_MEDIUM = "safety.medium"
 MESSAGE = "messages.send"
 HEARD = "wechat.heard"
 REVIVE = "records.revive"
+WAITLIST = "mall.waitlist"
+STOCK_LOW = "mall.stock_low"
 
 ALL: tuple[str, ...] = (
     *(PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD, REVIVE),
+    *(WAITLIST, STOCK_LOW),
 )
 
 _INSERT = text(

@@ -19,6 +19,7 @@ from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.funding import personal as funding
 from app.leaderboards import personal as leaderboards
+from app.mall import personal as mall
 from app.media import personal as media
 from app.merchants import personal as merchants
 from app.messages import personal as messages
@@ -74,6 +75,7 @@ FEATURES: tuple[Personal, ...] = (
     vehicles,
     redemptions,
     orders,
+    mall,
     payments,
     welfare,
     leaderboards,

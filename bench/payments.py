@@ -124,13 +124,9 @@ def _ready(found: City, count: int) -> list[bytes]:
 
 def _waiting(found: City, person: int, item_id: int) -> tuple[Any, str]:
     at, openid = now(), f"o-buyer-{person}"
-    placed = orders.place(
-        person_id=person, program_id=found.program_id, item_id=item_id, quantity=1, client_ref=secrets.token_hex(12),
-        price_credits=10, price_fen=990, at=at,
-    )  # fmt: skip
-    payment = orders.begin_payment(
-        order_id=placed.order.id, person_id=person, terms=_terms(), openid=openid, at=at
-    )  # fmt: skip
+    wish = orders.Wish(item_id, 1, 10, 990)
+    placed = orders.place(person_id=person, client_ref=secrets.token_hex(12), wish=wish, at=at)
+    payment = orders.begin_payment(order_id=placed.order_id, person_id=person, terms=_terms(), openid=openid, at=at)
     payments.prepaid(payment.id, prepay_id="wx", at=at)
     return Shown(payment), openid
 

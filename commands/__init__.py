@@ -14,6 +14,7 @@ from commands import (
     funding,
     mall,
     merchants,
+    orders,
     payments,
     records,
     scenarios,
@@ -25,7 +26,7 @@ from commands import (
 GROUPS = (
     *(
         one.group
-        for one in (approvals, boards, funding, mall, merchants, payments, records, scenarios, sources, wechat)
+        for one in (approvals, boards, funding, mall, merchants, orders, payments, records, scenarios, sources, wechat)
     ),
     *support.GROUPS,
 )

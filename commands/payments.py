@@ -219,6 +219,8 @@ def run_refund(payload: dict[str, Any], approval: Approval, at: datetime) -> str
     values = {"order_id": payload["order_id"], "reason": approval.reason, "asked_by": approval.maker, "at": at}
     fen = payload["fen"]
     asked = orders.refund(**values) if fen is None else orders.refund_part(fen=fen, **values)
+    if asked is None:
+        return f"order {payload['order_id']}: its credits are back, there was no money to refund"
     return f"refund {asked.id} {asked.out_refund_no}: {asked.fen} fen are on their way"
 
 

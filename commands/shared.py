@@ -4,15 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import click
 
 from app import operators
+from app.clock import SHANGHAI
 from app.operators.cli import actor_option, refused_with_words
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout instead of a table.")
 program_option = click.option("--program", "code", required=True, help="code of the program")
+
+
+dry_option = click.option("--dry-run", is_flag=True, help="say what would happen, change nothing")
+
+
+class DryRun(Exception):
+    """Raised inside the transaction of a dry run, so that nothing stays."""
+
+
+class Moment(click.ParamType[datetime]):
+    """A time as an operator writes it, in Shanghai: ``2026-12-01`` or ``2026-12-01T10:00``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("write it like 2026-12-01T10:00", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=SHANGHAI)
+
+
+class dry:  # noqa: N801 - reads as a statement
+    """``with dry(flag), transaction():`` does all the work and takes it back."""
+
+    def __init__(self, dry_run: bool) -> None:
+        self.dry_run = dry_run
+
+    def __enter__(self) -> dry:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if isinstance(error, DryRun):
+            click.echo("dry run: nothing was changed")
+            return True
+        return False
+
+    def done(self) -> None:
+        """The last line of the work: a dry run ends here."""
+        if self.dry_run:
+            raise DryRun
 
 
 def actor(handle: str) -> str:
@@ -36,4 +79,14 @@ def show(rows: Iterable[Mapping[str, Any]], *, as_json: bool, empty: str = "noth
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-__all__ = ["actor", "actor_option", "json_option", "program_option", "refused_with_words", "show"]
+__all__ = [
+    "Moment",
+    "actor",
+    "actor_option",
+    "dry",
+    "dry_option",
+    "json_option",
+    "program_option",
+    "refused_with_words",
+    "show",
+]

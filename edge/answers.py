@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -62,10 +62,16 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     return Response(body, status, headers, mimetype="application/json")
 
 
-def public_answer(key: tuple[Hashable, ...], build: Callable[[], Any]) -> Response:
-    """An answer for everybody, kept as bytes for a moment (``app.memo``) and known by its ETag. ``key`` names it."""
+PUBLIC = {"Cache-Control": "public, max-age=5", "Vary": "Accept-Language"}
+
+
+def public_answer(
+    key: tuple[Hashable, ...], build: Callable[[], Any], headers: Mapping[str, str] = PUBLIC
+) -> Response:
+    """An answer for many, kept as bytes for a moment (``app.memo``) and known by its ETag. ``key`` names it, with
+    all that it depends on; ``headers`` say who else may keep it."""
     body, etag = memo.remember(("answer", *key, language()), lambda: _bytes(build()))
-    headers = {"Cache-Control": "public, max-age=5", "Vary": "Accept-Language", "ETag": etag}
+    headers = {**headers, "ETag": etag}
     if request.headers.get("If-None-Match") == etag:
         return Response(status=304, headers=headers)
     return Response(body, 200, headers, mimetype="application/json")

@@ -13,7 +13,7 @@ from typing import Any
 
 from app import clock, funding, later, leaderboards, people, records, redemptions, sources
 from app.db import retrying, transaction
-from jobs import payments, rescue, wechat
+from jobs import mall, payments, rescue, wechat
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,8 @@ TASKS: dict[str, Callable[..., Any]] = {
     later.MESSAGE: wechat.tell,
     later.HEARD: wechat.heard,
     later.REVIVE: revive,
+    later.WAITLIST: mall.offer,
+    later.STOCK_LOW: mall.tell_low,
 }
 
 CRON: tuple[Cron, ...] = (
@@ -143,6 +145,8 @@ CRON: tuple[Cron, ...] = (
     Cron("redemptions.expire", "*/10 * * * *", expire_codes),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
+    Cron("mall.sweep", "* * * * *", mall.sweep),
+    Cron("mall.forget", "47 19 * * *", mall.forget),
     Cron("wechat.sweep", "* * * * *", wechat.sweep),
     Cron("wechat.tell_people", "*/10 * * * *", wechat.tell_people),
     Cron("wechat.purge", "*/30 * * * *", wechat.purge),

@@ -10,7 +10,10 @@ from apiflask import APIFlask
 
 from app.config import Settings
 from miniprogram_api import (
+    addresses,
     boards,
+    cart,
+    codes,
     consents,
     home,
     mall,
@@ -39,7 +42,7 @@ PREFIX = "/api/v1"
 SUBJECTS = (
     *(sign_in, me, home, privacy, consents),
     *(programs, records, vehicles, wallet, boards),
-    *(mall, orders, payments, shops, welfare, notices),
+    *(mall, orders, cart, addresses, payments, codes, shops, welfare, notices),
     *(media, steps, phone, messages, scenes),
 )
 
@@ -51,5 +54,5 @@ def register(app: APIFlask, settings: Settings) -> None:
     )
     for subject in SUBJECTS:
         app.register_blueprint(subject.routes, url_prefix=PREFIX)
-    for alone in (payments.notices, push.routes, media.served):
+    for alone in (payments.notices, push.routes, media.served, mall.served):
         app.register_blueprint(alone)

@@ -9,6 +9,7 @@ from typing import Any
 from flask import current_app
 
 from app.clock import SHANGHAI
+from app.mall import pictures
 from edge.language import language
 
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{8,15}\+00:00", re.ASCII)
@@ -28,6 +29,12 @@ def avatar(url: str | None) -> str | None:
     if url is None or not url.startswith("/"):
         return url
     return f"{current_app.config['SETTINGS'].public_base_url}{url}"
+
+
+def picture(kept: str) -> str:
+    """The address of an item's picture in its middle size."""
+    found = pictures.addresses(kept).get("medium", "")
+    return avatar(found) or ""
 
 
 def either(zh: str, en: str) -> str:

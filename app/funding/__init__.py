@@ -13,7 +13,7 @@ from app.funding.awards import (
     wallets_of,
 )
 from app.funding.expiry import expire_lots, remind
-from app.funding.holds import hold, release, settle, unsettle
+from app.funding.holds import give_back, hold, release, settle
 from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
 from app.funding.pending import pay_pending
 from app.funding.reversals import reverse_awards
@@ -37,6 +37,7 @@ __all__ = [
     "award",
     "expire_lots",
     "finish",
+    "give_back",
     "hold",
     "lock_wallet",
     "lock_wallets",
@@ -51,7 +52,6 @@ __all__ = [
     "spend",
     "sponsor",
     "tell_paid",
-    "unsettle",
     "wallets_from",
     "wallets_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from app import clock, ledger
@@ -43,30 +44,31 @@ def release(*, wallet: Wallet, transfer_id: int, at: datetime) -> int:
     draft = ledger.reversal_of(transfer_id, reason=END, source_ref=f"hold:{transfer_id}")
     done = ledger.post([draft], at=at)[0]
     if done.fresh:
-        ledger.give_back(parts, transfer_id=done.transfer_id, at=at, grace_until=_grace(at))
+        ledger.give_back(parts, transfer_id=done.transfer_id, at=at, grace_until=grace(at))
     return done.transfer_id
 
 
-def unsettle(*, wallet: Wallet, transfer_id: int, at: datetime) -> int:
-    """Take a spent hold back: its credits return to their lots, both steps negated exactly; twice is once.
+def give_back(*, wallet: Wallet, parts: Sequence[LotPart], from_account_id: int, source_ref: str, at: datetime) -> int:
+    """Return credits that an order had spent to the lots they came from, exactly; twice is once. Answers the transfer.
 
-    For a refund. Raises NOT_FOUND for no hold or one that was not spent. Answers the transfer that returned them.
+    ``parts`` are what stands behind the pieces that come back. What comes back after the end of its lot goes into a lot
+    of its own, for GRACE_DAYS.
     """
-    parts = _parts(transfer_id)
-    spent = ledger.posted(END, f"hold:{transfer_id}")
-    if spent is None:
-        raise NOT_FOUND(hold=str(transfer_id))
-    drafts = [
-        ledger.reversal_of(spent, reason="hold.unspend", source_ref=f"hold:{transfer_id}"),
-        ledger.reversal_of(transfer_id, reason="hold.return", source_ref=f"hold:{transfer_id}"),
-    ]
-    done = ledger.post(drafts, at=at)[1]
+    credits = sum(part.credits for part in parts)
+    draft = Draft(
+        program_id=wallet.program_id,
+        reason="order.return",
+        source_ref=source_ref,
+        legs=[(from_account_id, -credits), (wallet.credits_account_id, credits)],
+    )
+    done = ledger.post([draft], at=at)[0]
     if done.fresh:
-        ledger.give_back(parts, transfer_id=done.transfer_id, at=at, grace_until=_grace(at))
+        ledger.give_back(parts, transfer_id=done.transfer_id, at=at, grace_until=grace(at))
     return done.transfer_id
 
 
-def _grace(at: datetime) -> datetime:
+def grace(at: datetime) -> datetime:
+    """Until when credits live on that come back after the end of their lot."""
     return clock.day_start(clock.business_day(at) + timedelta(days=GRACE_DAYS + 1))
 
 

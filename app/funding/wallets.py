@@ -55,3 +55,15 @@ def credits_account(person_id: int, program_id: int) -> int:
     if not rows:
         raise NOT_FOUND(wallet="none yet")
     return int(rows[0].credits_account_id)
+
+
+_SPENDABLE = """
+    select coalesce(sum(l.remaining), 0)::bigint as credits
+    from wallets w join lots l on l.account_id = w.credits_account_id
+    where w.person_id = %(person)s and w.program_id = %(program)s and l.remaining > 0 and l.expires_at > %(at)s
+"""
+
+
+def spendable(person_id: int, program_id: int, *, at: datetime) -> int:
+    """The credits that a person can spend in a program now."""
+    return int(read(_SPENDABLE, {"person": person_id, "program": program_id, "at": at})[0].credits)

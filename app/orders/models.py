@@ -1,4 +1,4 @@
-"""Tables of orders: who took which item for how many credits, and which lots paid."""
+"""Tables of orders: who took which item for how many credits, and how it reaches the person."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class Order(Model):
             " (closing_as in ('timed_out','cancelled') and state in ('placed','paying',closing_as))",
             name="closing",
         ),
+        CheckConstraint("refunded_pieces between 0 and quantity", name="refunded_pieces"),
+        CheckConstraint("state not in ('refunding','refunded') or refunded_pieces = quantity", name="refunded_whole"),
         Index("ix_orders_item", "item_id"),
+        Index("ix_orders_person", "person_id", "id"),
         Index("ix_orders_unpaid", "pay_until", postgresql_where=text("state in ('placed','paying')")),
     )
 
@@ -61,6 +64,8 @@ class Order(Model):
     credits: Mapped[int]
     cash_fen: Mapped[int] = mapped_column(server_default=text("0"))
     settlement_fen: Mapped[int] = mapped_column(server_default=text("0"))
+    period_key: Mapped[str] = mapped_column(Text, server_default="")
+    refunded_pieces: Mapped[int] = mapped_column(server_default=text("0"))
     state: Mapped[str] = mapped_column(Text)
     closing_as: Mapped[str | None] = mapped_column(Text)
     transfer_id: Mapped[int] = mapped_column(ForeignKey("transfers.id"))
@@ -72,12 +77,101 @@ class Order(Model):
 
 
 class ItemPurchase(Model):
-    """How many pieces of an item a person holds, under its limit (STK-3); the row is the guard of the limit."""
+    """How many pieces of an item a person holds, under its limit (STK-3); the row is the guard of the limit.
+
+    ``period_key`` is empty for the limit over all time, else the day, week, month or season that the order was placed.
+    """
 
     __tablename__ = "item_purchases"
     __table_args__ = (CheckConstraint("pieces >= 0 and (most is null or pieces <= most)", name="within_limit"),)
 
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+    period_key: Mapped[str] = mapped_column(Text, primary_key=True, server_default="")
     pieces: Mapped[int]
     most: Mapped[int | None]
+
+
+class Address(Model):
+    """Where a person wants parcels. What names somebody is sealed; the province is plain, for items that don't go
+    everywhere."""
+
+    __tablename__ = "addresses"
+    __table_args__ = (Index("ix_addresses_person", "person_id", "id"),)
+
+    id: Mapped[int] = id_column()
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
+    province: Mapped[str] = mapped_column(Text)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    is_default: Mapped[bool] = mapped_column(server_default=text("false"))
+    changed_at: Mapped[datetime]
+
+
+class CartLine(Model):
+    """What a person means to take, at the price seen when it was put in."""
+
+    __tablename__ = "cart_lines"
+    __table_args__ = (CheckConstraint("quantity between 1 and 99", name="quantity"),)
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
+    quantity: Mapped[int]
+    price_credits: Mapped[int]
+    price_fen: Mapped[int]
+    added_at: Mapped[datetime]
+
+
+class Parcel(Model):
+    """The parcel of an order: where it goes, by whom, how far it is. The address is forgotten a while after arrival."""
+
+    __tablename__ = "parcels"
+    __table_args__ = (
+        CheckConstraint("state in ('waiting','shipped','received','lost','cancelled')", name="state"),
+        CheckConstraint("state in ('waiting','cancelled') or tracking_no is not null", name="tracking"),
+        Index("ix_parcels_open", "shipped_at", postgresql_where=text("state = 'shipped'")),
+    )
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    province: Mapped[str] = mapped_column(Text)
+    address_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(Text, server_default="waiting")
+    carrier: Mapped[str | None] = mapped_column(Text)
+    tracking_no: Mapped[str | None] = mapped_column(Text)
+    shipped_at: Mapped[datetime | None]
+    received_at: Mapped[datetime | None]
+
+
+class Booking(Model):
+    """An order's time for its service."""
+
+    __tablename__ = "bookings"
+    __table_args__ = (
+        CheckConstraint("state in ('booked','cancelled','attended','no_show')", name="state"),
+        Index("ix_bookings_slot", "slot_id"),
+    )
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    slot_id: Mapped[int] = mapped_column(ForeignKey("service_slots.id"))
+    pieces: Mapped[int]
+    state: Mapped[str] = mapped_column(Text, server_default="booked")
+    booked_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class InvoiceRequest(Model):
+    """A request for an e-invoice over the money that an order cost. Title, tax number and address are sealed."""
+
+    __tablename__ = "invoice_requests"
+    __table_args__ = (
+        CheckConstraint("state in ('asked','issued','refused')", name="state"),
+        CheckConstraint("(state = 'issued') = (number is not null)", name="number"),
+    )
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    fen: Mapped[int]
+    state: Mapped[str] = mapped_column(Text, server_default="asked")
+    number: Mapped[str | None] = mapped_column(Text)
+    words: Mapped[str] = mapped_column(Text, server_default="")
+    asked_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]

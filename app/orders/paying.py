@@ -1,6 +1,6 @@
 """Orders with a cash part: what WeChat's facts about money mean for them. Each step is idempotent.
 
-Locks, in this order: wallet, codes, order, payment, refund, item, ledger accounts.
+Locks, in this order: wallet, codes, order, payment, refund, ledger accounts, item.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app import funding, ledger, mall, notices, payments, redemptions
+from app import funding, ledger, notices, payments, redemptions
 from app.db import read, session
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
+from app.mall import KINDS, stock
+from app.mall.models import Item
+from app.orders import bookings, limits, parcels
 from app.orders.models import Order
-from app.orders.placing import CLOSE_AFTER, per_piece, uncount_purchase
+from app.orders.placing import CLOSE_AFTER, deal
 from app.payments import Payment, RefundFact, TransactionFact, refunds, shipping
 
 UNPAID = ("placed", "paying")
@@ -63,7 +66,7 @@ def begin_payment(*, order_id: int, person_id: int, terms: payments.Terms, openi
         program_id=order.program_id,
         person_id=person_id,
         openid=openid,
-        description=payments.words(session().get_one(mall.Item, order.item_id).name, 127),
+        description=payments.words(session().get_one(Item, order.item_id).name, 127),
         total_fen=order.cash_fen,
         time_expire=order.pay_until.replace(microsecond=0),
         terms=terms,
@@ -156,7 +159,8 @@ def _as_paid(row: Any, at: datetime) -> dict[str, Any]:
     parts = [ledger.LotPart(*part) for part in row.parts]
     logistics = LOGISTICS[row.item_kind]
     return {
-        "codes": redemptions.as_written(per_piece(row, parts), settlement_fen=row.settlement_fen),
+        "how": KINDS[row.item_kind].how,
+        "codes": redemptions.as_written(deal(row, parts, row.quantity), settlement_fen=row.settlement_fen),
         "valid_until": redemptions.valid_until(row.valid_days, at).isoformat(),
         "logistics": logistics,
         "ship": "waiting" if logistics == shipping.EXPRESS else "due",
@@ -173,52 +177,6 @@ def _give_back_late(order: Order, payment: Payment, at: datetime) -> None:
     zh = "您的付款在订单关闭后到达，已全额原路退回，通常几分钟内到账（银行卡 1–3 个工作日）。"
     en = "Your payment came after the order was closed. It goes back in full: in minutes, by bank card in 1–3 days."
     _tell(order, f"late:{payment.id}", zh, en, at)
-
-
-def refund(*, order_id: int, reason: str, asked_by: str, at: datetime) -> payments.Refund:
-    """Refund a paid order: its codes are void, its credits and pieces come back, its money is on its way back.
-
-    Raises NOT_FOUND, ORDER_REDEEMED, STATE_CONFLICT, and what :func:`app.payments.refunds.ask` raises.
-    """
-    look = session().get(Order, order_id)
-    if look is None:
-        raise NOT_FOUND(order=str(order_id))
-    wallet = funding.lock_wallet(person_id=look.person_id, program_id=look.program_id, at=at)
-    redemptions.withdraw(order_id=order_id, pieces=look.quantity)
-    order = _locked(order_id)
-    payment = _accepted(order)
-    if order.state != "paid" or payment is None:
-        raise STATE_CONFLICT(state=order.state)
-    left = payment.total_fen - payment.refunded_fen
-    asked = refunds.ask(payment=payment, fen=left, why="order", reason=reason, asked_by=asked_by, at=at)
-    funding.unsettle(wallet=wallet, transfer_id=order.transfer_id, at=at)
-    mall.take_back(item_id=order.item_id, pieces=order.quantity)
-    uncount_purchase(order.item_id, order.person_id, order.quantity)
-    shipping.drop(payment.id)
-    order.state = "refunding"
-    session().flush()
-    _tell(order, "refunding", f"您的订单正在退款：{reason}", f"Your order is being refunded: {reason}", at)
-    return asked
-
-
-def refund_part(*, order_id: int, fen: int, reason: str, asked_by: str, at: datetime) -> payments.Refund:
-    """Give a part of the money back; the order stays as it is. Raises what a refund raises."""
-    order = _locked(order_id)
-    payment = _accepted(order)
-    if payment is None:
-        raise refunds.NOT_PAID()
-    if fen >= payment.total_fen - payment.refunded_fen:
-        raise refunds.REFUND_TOO_MUCH(left_fen=str(payment.total_fen - payment.refunded_fen))
-    return refunds.ask(payment=payment, fen=fen, why="part", reason=reason, asked_by=asked_by, at=at)
-
-
-def refund_again(*, refund_id: int, asked_by: str, at: datetime) -> payments.Refund:
-    """A refund that WeChat closed is asked anew, under a new number. Raises STATE_CONFLICT for any other."""
-    first = refunds.locked(refund_id)
-    payment = payments.locked(first.payment_id)
-    if first.state != "closed":
-        raise STATE_CONFLICT(state=first.state)
-    return refunds.ask(payment=payment, fen=first.fen, why="again", reason=first.reason, asked_by=asked_by, at=at)
 
 
 def take_refund(fact: RefundFact, *, at: datetime) -> Taken:
@@ -269,18 +227,15 @@ def is_due(order_id: int, at: datetime) -> bool:
 def _free(order: Order, wallet: funding.Wallet, at: datetime) -> None:
     """Nobody can pay this order any more: credits, pieces and the place under the limit come back."""
     funding.release(wallet=wallet, transfer_id=order.transfer_id, at=at)
-    mall.free_reserved(item_id=order.item_id, pieces=order.quantity)
-    uncount_purchase(order.item_id, order.person_id, order.quantity)
     order.state, order.ended_at = order.closing_as or "timed_out", at
     session().flush()
+    parcels.cancel(order.id)
+    bookings.drop(order.id, at)
+    limits.uncount(order, order.quantity)
+    stock.free_reserved(item_id=order.item_id, pieces=order.quantity, why=f"order:{order.id}:{order.state}")
     if order.state == "timed_out":
         zh = "您的订单超时未支付，已自动关闭，积分已退回。"
         _tell(order, "timed_out", zh, "Your order was not paid in time and is closed; your credits are back.", at)
-
-
-def _accepted(order: Order) -> Payment | None:
-    row = payments.of_order(order.id)
-    return payments.locked(row.id) if row is not None and row.state == "paid" else None
 
 
 def _order_and_wallet(order_id: int, at: datetime) -> tuple[Order, funding.Wallet]:

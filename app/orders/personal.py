@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from app.db import run
+
 COLUMNS: Mapping[str, str] = {
     "orders.person_id": "kept: commercial record under a pseudonym",
     "item_purchases.person_id": "kept: proof that a limit held",
+    "addresses.person_id": "erased",
+    "cart_lines.person_id": "erased",
 }
 EXPORT: Mapping[str, str] = {
     "orders": (
@@ -15,6 +19,21 @@ EXPORT: Mapping[str, str] = {
         " o.state, o.placed_at,"
         " o.fulfilled_at from orders o join programs p on p.id = o.program_id join items i on i.id = o.item_id"
         " where o.person_id = :person_id order by o.id"
+    ),
+    "addresses": (
+        "select id::text, province, is_default, changed_at from addresses where person_id = :person_id order by id"
+    ),
+    "cart": (
+        "select i.code as item, c.quantity, c.added_at from cart_lines c join items i on i.id = c.item_id"
+        " where c.person_id = :person_id order by c.item_id"
+    ),
+    "parcels": (
+        "select p.order_id::text, p.state, p.carrier, p.tracking_no, p.shipped_at, p.received_at from parcels p"
+        " join orders o on o.id = p.order_id where o.person_id = :person_id order by p.order_id"
+    ),
+    "invoice_requests": (
+        "select r.order_id::text, r.fen, r.state, r.number, r.asked_at from invoice_requests r"
+        " join orders o on o.id = r.order_id where o.person_id = :person_id order by r.order_id"
     ),
 }
 
@@ -24,5 +43,17 @@ def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
     return []
 
 
+_ERASE = (
+    "delete from addresses where person_id = %(person)s",
+    "delete from cart_lines where person_id = %(person)s",
+    "update parcels set address_sealed = null where state <> 'shipped'"
+    " and order_id in (select id from orders where person_id = %(person)s)",
+    "update invoice_requests set sealed = null where order_id in (select id from orders where person_id = %(person)s)",
+)
+
+
 def erase(person_id: int, at: datetime) -> None:
-    """Nothing here names a person: the pseudonym stays."""
+    """Addresses, cart and what stood on invoices go; a parcel that is on its way still needs its address, until the
+    job forgets it. Orders stay under the pseudonym."""
+    for statement in _ERASE:
+        run(statement, {"person": person_id})

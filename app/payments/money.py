@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from app import ledger
+from app.db import run
 from app.ledger import Draft
 from app.payments.models import Payment, Refund
 from app.units import FEN
@@ -40,6 +41,12 @@ def take_fees(*, program_id: int, mchid: str, fen: int, key: str, at: datetime) 
     clearing, fees = found[program_id, FEN, CLEARING, mchid], found[program_id, FEN, FEES, mchid]
     draft = Draft(program_id, "payment.fees", key, [(fees, -fen), (clearing, fen)])
     return ledger.post([draft], at=at)[0].transfer_id
+
+
+def waiting(payment: Payment) -> int:
+    """What of a payment is still the order's: not gone back, and not owed to the merchant yet (fen)."""
+    (money,) = _accounts(payment, ORDER_MONEY)
+    return int(run("select balance from accounts where id = %(account)s", {"account": money})[0].balance)
 
 
 def _accounts(payment: Payment, *kinds: str) -> list[int]:

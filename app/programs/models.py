@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     CheckConstraint,
     Date,
     ForeignKey,
@@ -104,7 +105,8 @@ class OrgUnit(Model):
 
 
 class Membership(Model):
-    """One person in one program. ``rank`` is the person's own order: the first program that offers an act pays it."""
+    """One person in one program. ``rank`` is the person's own order: the first program that offers an act pays it.
+    ``level`` and ``tags`` say what the person may see in the mall."""
 
     __tablename__ = "memberships"
     __table_args__ = (
@@ -121,6 +123,8 @@ class Membership(Model):
     org_unit_id: Mapped[int | None]
     state: Mapped[str] = mapped_column(Text)
     rank: Mapped[int]
+    level: Mapped[int] = mapped_column(server_default=text("0"))
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     joined_by: Mapped[str] = mapped_column(Text)
     joined_at: Mapped[datetime | None]
     left_at: Mapped[datetime | None]

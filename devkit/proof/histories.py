@@ -110,17 +110,10 @@ class History:
         session().rollback()
 
         def place() -> int:
-            placed = orders.place(
-                person_id=person,
-                program_id=self.town.program_id,
-                item_id=self.scene.item_id,
-                quantity=quantity,
-                client_ref=ref,
-                price_credits=price,
-                at=now(),
-            )
-            self.book.codes += placed.code_ids if placed.fresh else []
-            return placed.order.id
+            wish = orders.Wish(self.scene.item_id, quantity, price)
+            placed = orders.place(person_id=person, client_ref=ref, wish=wish, at=now())
+            self.book.codes += redemptions.codes_of_order(placed.order_id) if placed.fresh else []
+            return placed.order_id
 
         self._say(("order", ref), place)
 

@@ -4,23 +4,29 @@
 select id as item_id, total, available, reserved, sold from items
 where least(available, reserved, sold) < 0 or total <> available + reserved + sold;
 
--- STK-2: Stock counters equal the orders.
-select i.id as item_id, i.sold, o.sold as ordered, i.reserved, o.reserved as unpaid from items i
+-- STK-2: Stock counters equal the orders, and what is held for whoever waits was offered.
+select i.id as item_id, i.sold, o.sold as ordered, i.reserved, o.reserved as unpaid, w.offered from items i
 left join (
-  select item_id, sum(quantity) filter (where state in ('paid', 'fulfilled', 'completed')) as sold,
+  select item_id, sum(quantity - refunded_pieces) filter (where state in ('paid', 'fulfilled', 'completed')) as sold,
          sum(quantity) filter (where state in ('placed', 'paying')) as reserved
   from orders group by item_id
 ) o on o.item_id = i.id
-where i.sold <> coalesce(o.sold, 0) or i.reserved <> coalesce(o.reserved, 0);
+left join (select item_id, count(*) as offered from waitlist where state = 'offered' group by item_id) w
+  on w.item_id = i.id
+where i.sold <> coalesce(o.sold, 0) or i.reserved <> coalesce(o.reserved, 0) + coalesce(w.offered, 0);
 
--- STK-3 light: Nobody holds more pieces of an item than one person may, and the count equals the orders.
-select coalesce(p.item_id, o.item_id) as item_id, coalesce(p.person_id, o.person_id) as person_id, p.pieces, o.ordered,
-       p.most
+-- STK-3 light: Nobody holds more pieces of an item than one person may, in all or in a period, and the count equals the
+-- orders.
+with ordered as (
+  select o.item_id, o.person_id, k.period_key, sum(o.quantity - o.refunded_pieces) as pieces from orders o
+  cross join lateral (select '' as period_key union select o.period_key) k
+  where o.state in ('placed', 'paying', 'paid', 'fulfilled', 'completed') group by 1, 2, 3
+)
+select coalesce(p.item_id, o.item_id) as item_id, coalesce(p.person_id, o.person_id) as person_id,
+       coalesce(p.period_key, o.period_key) as period, p.pieces, o.pieces as ordered, p.most
 from item_purchases p
-full join (select item_id, person_id, sum(quantity) as ordered from orders
-           where state in ('placed', 'paying', 'paid', 'fulfilled', 'completed') group by item_id, person_id) o
-  on o.item_id = p.item_id and o.person_id = p.person_id
-where coalesce(p.pieces, 0) <> coalesce(o.ordered, 0) or p.pieces > p.most;
+full join ordered o on o.item_id = p.item_id and o.person_id = p.person_id and o.period_key = p.period_key
+where coalesce(p.pieces, 0) <> coalesce(o.pieces, 0) or p.pieces > p.most;
 
 -- STK-4 light: While a worker is up, no unpaid order keeps its pieces long after its time, unless WeChat must close it.
 select o.id as order_id, o.state, o.pay_until from orders o
@@ -28,36 +34,74 @@ where o.state in ('placed', 'paying') and o.pay_until < clock_timestamp() - inte
   and not exists (select from payments p where p.subject_ref = o.id and p.state = 'closing')
   and exists (select from procrastinate_workers w where w.last_heartbeat > clock_timestamp() - interval '15 seconds');
 
--- STK-5: An order took exactly its credits from its person's wallet; they came back if it ended unpaid or was refunded,
--- and only then.
-select o.id as order_id, o.state, o.credits, e.amount
+-- STK-5: An order took exactly its credits from its person's wallet; they came back whole if it ended unpaid, and
+-- for the pieces that were returned, and only then.
+with returned as (
+  select split_part(t.source_ref, ':', 2)::bigint as order_id, sum(e.amount) as credits
+  from transfers t join entries e on e.transfer_id = t.id join accounts a on a.id = e.account_id and a.kind = 'wallet'
+  where t.reason = 'order.return' group by 1
+), voided as (
+  select c.order_id, count(distinct c.id) as pieces, sum(f.credits) as credits
+  from codes c join code_fundings f on f.code_id = c.id where c.state = 'refunded' group by c.order_id
+)
+select o.id as order_id, o.state, o.credits, e.amount, o.refunded_pieces, v.pieces as voided, b.credits as returned
 from orders o join wallets w on w.id = o.wallet_id
 left join transfers t on t.id = o.transfer_id
 left join entries e on e.transfer_id = t.id and e.account_id = w.credits_account_id
 left join transfers r on r.reverses = t.id
+left join returned b on b.order_id = o.id left join voided v on v.order_id = o.id
 where w.person_id <> o.person_id or w.program_id <> o.program_id or e.amount is distinct from -o.credits
-   or (o.state in ('placed', 'paying', 'paid', 'fulfilled', 'completed')) <> (r.id is null);
+   or (o.state in ('timed_out', 'cancelled')) <> (r.id is not null)
+   or o.refunded_pieces <> coalesce(v.pieces, 0) or coalesce(b.credits, 0) <> coalesce(v.credits, 0);
 
--- STK-6: An order that was paid has one code per piece, an unpaid one none, and the codes' credits and lots are those
--- that the order spent.
+-- STK-6: An order that was paid has one code per piece, an unpaid one and a gift none, and the codes' credits and lots
+-- are those that the order spent.
 with codes_of as (
   select c.order_id, count(distinct c.id) as codes, sum(f.credits) as credits
   from codes c left join code_fundings f on f.code_id = c.id group by c.order_id
+), kept as (
+  select o.*, i.kind in ('donation') or o.state in ('placed', 'paying', 'timed_out', 'cancelled') as codeless
+  from orders o join items i on i.id = o.item_id
 ), spent as (
-  select o.id as order_id, u.lot_id, sum(u.amount) as credits from orders o
-  join lot_uses u on u.transfer_id = o.transfer_id
-  where o.state not in ('placed', 'paying', 'timed_out', 'cancelled') group by o.id, u.lot_id
+  select o.id as order_id, u.lot_id, sum(u.amount) as credits from kept o
+  join lot_uses u on u.transfer_id = o.transfer_id where not o.codeless group by o.id, u.lot_id
 ), behind as (
   select c.order_id, f.lot_id, sum(f.credits) as credits from codes c join code_fundings f on f.code_id = c.id
   group by c.order_id, f.lot_id
 )
-select o.id as order_id, 'codes' as what, o.quantity as expected, c.codes as found from orders o
+select o.id as order_id, 'codes' as what, o.quantity as expected, c.codes as found from kept o
 left join codes_of c on c.order_id = o.id
-where case when o.state in ('placed', 'paying', 'timed_out', 'cancelled') then c.codes is not null
+where case when o.codeless then c.codes is not null
            else c.codes is distinct from o.quantity or c.credits is distinct from o.credits end
 union all
 select coalesce(s.order_id, b.order_id), 'lots', s.credits, b.credits from spent s
 full join behind b on b.order_id = s.order_id and b.lot_id = s.lot_id where s.credits is distinct from b.credits;
+
+-- STK-7: The log of an item's stock sums to its counters.
+select i.id as item_id, i.available, m.available as logged, i.reserved, m.reserved as logged_reserved, i.sold,
+       m.sold as logged_sold from items i
+left join (select item_id, sum(available) as available, sum(reserved) as reserved, sum(sold) as sold
+           from stock_movements group by item_id) m on m.item_id = i.id
+where (i.available, i.reserved, i.sold) is distinct from (m.available, m.reserved, m.sold);
+
+-- STK-8: A pool's free codes are its stock, and each code that was handed out belongs to an order of its item.
+select i.id as item_id, i.available + i.reserved as stock, count(c.id) filter (where c.order_id is null) as free,
+       count(c.id) filter (where c.order_id is not null and o.id is null) as strangers
+from items i left join pool_codes c on c.item_id = i.id left join orders o on o.id = c.order_id and o.item_id = i.id
+where i.kind = 'code_pool' group by i.id
+having i.available + i.reserved <> count(c.id) filter (where c.order_id is null)
+    or count(c.id) filter (where c.order_id is not null and o.id is null) > 0;
+
+-- STK-9: The places taken of a time are those of its bookings.
+select s.id as slot_id, s.taken, b.pieces from service_slots s
+left join (select slot_id, sum(pieces) as pieces from bookings where state <> 'cancelled' group by slot_id) b
+  on b.slot_id = s.id
+where s.taken <> coalesce(b.pieces, 0);
+
+-- STK-10: A parcel that was received has its promises fulfilled, and one that was not received owes nobody yet.
+select p.order_id, p.state, count(r.id) as accrued from parcels p join codes c on c.order_id = p.order_id
+left join redemptions r on r.code_id = c.id and r.undone_at is null
+group by p.order_id, p.state having (p.state = 'received') <> (count(r.id) > 0);
 
 -- COD-1 light: A code's live redemptions spent exactly the uses that it has no longer, none twice; one that is refunded or
 -- void was never used.

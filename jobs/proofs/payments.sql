@@ -72,7 +72,10 @@ with sums as (
   select a.program_id, a.kind, a.owner_key, sum(e.amount) as fen from accounts a join entries e on e.account_id = a.id
   where a.asset = 'fen' and a.kind in ('order_money', 'refund_due', 'wechat', 'payment_fees') group by a.id
 ), expected as (
-  select p.program_id, 'order_money' as kind, 'payment:' || p.id as owner_key, p.total_fen - p.refunded_fen as fen
+  select p.program_id, 'order_money' as kind, 'payment:' || p.id as owner_key,
+         p.total_fen - p.refunded_fen - case when p.state = 'paid' then
+           coalesce((select sum(r.cash_fen) from codes c join redemptions r on r.code_id = c.id and r.undone_at is null
+                     where c.order_id = p.subject_ref), 0) else 0 end as fen
   from payments p where p.state in ('paid', 'late')
   union all
   select p.program_id, 'refund_due', 'payment:' || p.id,

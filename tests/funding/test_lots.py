@@ -49,10 +49,7 @@ def test_what_is_left_at_the_end_returns_to_its_budget_once(city: World) -> None
 def test_credits_past_their_end_cannot_be_spent_even_before_the_job_ran(city: World) -> None:
     end = one("select expires_at from lots")
     with pytest.raises(Refusal) as refused, transaction():
-        orders.place(
-            person_id=city.people[0], program_id=city.program_id, item_id=city.item_id, quantity=1, client_ref="late",
-            price_credits=100, at=end,
-        )  # fmt: skip
+        orders.place(person_id=city.people[0], client_ref="late", wish=orders.Wish(city.item_id, 1, 100), at=end)
     assert refused.value.code == "insufficient"
 
 

@@ -50,7 +50,7 @@ def busy(*, people: int = 6) -> Books:
             world.rich(here, person, 350)
     counted = [_take(here, person, f"ride-{person}") for person in here.people[:4]]
     placed = [_order(here, person, quantity) for person, quantity in zip(here.people, (1, 2), strict=False)]
-    codes = [code for order in placed for code in order.code_ids]
+    codes = [code for order in placed for code in redemptions.codes_of_order(order.order_id)]
     first = _redeem(here, clerk, codes[0], here.people[0], "scan-1")
     with transaction():
         redemptions.undo(redemption_id=first, shop_id=here.shop_id, staff_person_id=clerk, at=AT + HOUR / 12)
@@ -73,7 +73,7 @@ def busy(*, people: int = 6) -> Books:
     _wait_for_money(here)
     _approved(here)
     _boards(here)
-    return Books(here, clerk, [order.order.id for order in placed], again)
+    return Books(here, clerk, [order.order_id for order in placed], again)
 
 
 def _take(here: World, person: int, reference: str) -> Any:
@@ -83,15 +83,8 @@ def _take(here: World, person: int, reference: str) -> Any:
 
 def _order(here: World, person: int, quantity: int) -> Any:
     with transaction():
-        return orders.place(
-            person_id=person,
-            program_id=here.program_id,
-            item_id=here.item_id,
-            quantity=quantity,
-            client_ref="order-1",
-            price_credits=100,
-            at=AT,
-        )
+        wish = orders.Wish(here.item_id, quantity, 100)
+        return orders.place(person_id=person, client_ref="order-1", wish=wish, at=AT)
 
 
 def _redeem(here: World, clerk: int, code_id: int, owner: int, scan: str) -> int:

@@ -137,6 +137,7 @@ PLANTS = (
     Plant("STK-4", "insert into procrastinate_workers default values"),
     Plant("STK-5", "update orders set credits = credits + 1"),
     Plant("STK-6", "update orders set quantity = quantity + 1"),
+    Plant("STK-7", "delete from stock_movements", (trigger("stock_movements", "stock_movements_append_only"),)),
     Plant(
         "COD-1",
         "insert into redemptions (program_id, code_id, shop_id, merchant_id, staff_person_id, scan_id, owed_fen,"

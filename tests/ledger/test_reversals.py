@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import funding, orders, welfare
+from app import funding, orders, redemptions, welfare
 from app.db import connection, session, transaction
 from app.funding.models import Budget
 from app.records import reviews
@@ -226,15 +226,8 @@ def test_a_placed_order_keeps_its_codes_when_the_credits_are_taken_back(city: Wo
     taken = ride(city, 50, "10")
     assert taken.credits >= 100
     with transaction():
-        placed = orders.place(
-            person_id=city.people[0],
-            program_id=city.program_id,
-            item_id=city.item_id,
-            quantity=1,
-            client_ref="o",
-            price_credits=100,
-            at=AT,
-        )
+        wish = orders.Wish(city.item_id, 1, 100)
+        placed = orders.place(person_id=city.people[0], client_ref="o", wish=wish, at=AT)
     reverse(taken.record_id)
-    assert placed.code_ids
+    assert redemptions.codes_of_order(placed.order_id)
     assert wallet(city).debt_credits == 100

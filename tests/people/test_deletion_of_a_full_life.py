@@ -41,8 +41,7 @@ def life(clean_db: Any) -> Any:
             sources.bind_account(source_id=made.sources["partner"], person_id=person, account="canary-card", at=AT)
             world.clerk(made, person)
         with transaction():
-            wanted = {"item_id": made.item_id, "quantity": 1, "client_ref": "r", "price_credits": 100}
-            orders.place(person_id=person, program_id=made.program_id, at=AT, **wanted)
+            orders.place(person_id=person, client_ref="r", wish=orders.Wish(made.item_id, 1, 100), at=AT)
             gift = {"project_id": made.project_id, "credits": 50, "client_ref": "g"}
             welfare.give(person_id=person, program_id=made.program_id, at=AT, **gift)
         yield made, person

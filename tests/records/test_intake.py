@@ -149,10 +149,7 @@ def test_reversal_after_spending_becomes_a_debt_that_later_credits_pay_first(cit
     person = city.people[0]
     record = take(world.act(city, person))[0].record_id or 0
     with transaction():
-        orders.place(
-            person_id=person, program_id=city.program_id, item_id=city.item_id, quantity=1, client_ref="o",
-            price_credits=100, at=AT,
-        )  # fmt: skip
+        orders.place(person_id=person, client_ref="o", wish=orders.Wish(city.item_id, 1, 100), at=AT)
         records.reverse(record_id=record, code="fraud", words="x", by="operator:ops", at=AT)
     assert one("select debt_credits from wallets where person_id = :p", p=person) == 100
     assert one("select sum(balance) from accounts where kind = 'saved'") == 0

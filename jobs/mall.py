@@ -1,0 +1,65 @@
+"""The mall over time: announced pieces, turns on waiting lists, parcels and bookings whose time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+from app import mall, orders
+from app.clock import now
+from app.db import retrying, transaction
+
+T = TypeVar("T")
+
+
+def offer(item_id: int) -> int:
+    """Give those who wait for an item their turn; answers how many were offered a piece."""
+    return _alone(lambda: len(mall.offer(item_id=item_id, at=now())))
+
+
+def tell_low(item_id: int) -> int:
+    """Tell whoever can restock an item that little is left."""
+    return _alone(lambda: mall.tell_low(item_id=item_id, at=now()))
+
+
+def sweep() -> int:
+    """Everything about the mall that is due; answers how much it was. What is due stands in the tables."""
+    restocked = _alone(lambda: len(mall.add_due(at=now())))
+    lapsed = _alone(lambda: mall.lapse(at=now()))
+    for item_id in mall.to_offer():
+        offer(item_id)
+    received = _each(orders.parcels.arrived(now()), _receive)
+    booked = _each(orders.bookings.over(now()), _close)
+    return restocked + lapsed + received + booked
+
+
+def forget() -> None:
+    """Addresses of parcels that arrived long ago are forgotten."""
+    with transaction():
+        orders.parcels.forget(now())
+
+
+def _receive(order_id: int) -> None:
+    orders.parcels.receive(order_id=order_id, by="system:time", at=now())
+
+
+def _close(order_id: int) -> None:
+    orders.bookings.close(order_id, now())
+
+
+def _each(order_ids: Iterable[int], work: Callable[[int], None]) -> int:
+    """One order, one transaction."""
+    count = 0
+    for order_id in order_ids:
+        _alone(partial(work, order_id))
+        count += 1
+    return count
+
+
+def _alone(command: Callable[[], T]) -> T:
+    def once() -> T:
+        with transaction():
+            return command()
+
+    return retrying(once)
