@@ -70,6 +70,14 @@ def thin(*, before: datetime) -> int:
     return int(connection().execute(update(InboxMessage).where(*old).values(body=None)).rowcount)
 
 
+def forget_sender(*, origin: str, sender: str) -> int:
+    """Forget the bodies of an origin's messages that name a sender who is being erased; the hashes stay."""
+    statement = text(
+        "update inbox set body = null where origin = :origin and body is not null and position(:sender in body) > 0"
+    )
+    return int(connection().execute(statement, {"origin": origin, "sender": sender.encode()}).rowcount)
+
+
 def first_delivery(consumer: str, event_id: int) -> bool:
     """Claim an event for a listener. False when it was applied before: then the listener does nothing."""
     statement = insert(InboxDelivery).values(consumer=consumer, event_id=event_id)

@@ -29,7 +29,12 @@ class Export(schemas.Answer):
 
 
 class Loss(schemas.Answer):
-    what = fields.String(required=True, metadata={"description": "credits, pending_credits, code, membership, …"})
+    what = fields.String(
+        required=True,
+        metadata={
+            "description": "credits, code, membership, unpaid_order, refund_under_way (fen; it still arrives), …"
+        },
+    )
     name = fields.String(required=True)
     program = fields.String()
     merchant = fields.String()

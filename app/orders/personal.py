@@ -39,8 +39,14 @@ EXPORT: Mapping[str, str] = {
 
 
 def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
-    """Nothing is lost."""
-    return []
+    """Orders that wait for their money: they end, and the credits that they hold come back to nobody."""
+    rows = run(
+        "select p.code as program, i.name, o.credits from orders o join items i on i.id = o.item_id"
+        " join programs p on p.id = o.program_id"
+        " where o.person_id = %(person)s and o.state in ('placed', 'paying') order by o.id",
+        {"person": person_id},
+    )
+    return [{"what": "unpaid_order", "program": row.program, "name": row.name, "amount": row.credits} for row in rows]
 
 
 _ERASE = (

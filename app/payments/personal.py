@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from app.db import run
+
 COLUMNS: Mapping[str, str] = {
     "payments.person_id": "kept: commercial record under a pseudonym",
     "payments.payer_hash": "kept: proof of who paid, as a keyed hash that names nobody",
@@ -19,8 +21,14 @@ EXPORT: Mapping[str, str] = {
 
 
 def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
-    """Nothing is lost: what is to be refunded still reaches the payer, by WeChat's own number."""
-    return []
+    """Refunds on their way are told, though they are not lost: they still reach the payer, by WeChat's own number."""
+    rows = run(
+        "select g.code as program, r.out_refund_no as name, r.fen as amount from refunds r"
+        " join payments p on p.id = r.payment_id join programs g on g.id = p.program_id"
+        " where p.person_id = %(person)s and r.state in ('asked', 'processing', 'abnormal') order by r.id",
+        {"person": person_id},
+    )
+    return [{"what": "refund_under_way", **row._asdict()} for row in rows]
 
 
 def erase(person_id: int, at: datetime) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from app import inbox
 from app.db import connection, session
 from app.people.models import Consent, FormerIdentity, LoginSession, Person, WeChatIdentity
 from app.people.sign_in import identity_key
@@ -48,11 +49,13 @@ def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
 
 
 def erase(person_id: int, at: datetime) -> None:
-    """Erase identity, sessions and profile; the row of the person stays as a pseudonym for the ledger.
+    """Erase identity, sessions, profile and what WeChat has pushed about the person; the row of the person stays as a
+    pseudonym for the ledger.
 
     A keyed hash of the identity is kept for 180 days, so that leaving and coming back earns no newcomer's bonus.
     """
     for identity in session().scalars(select(WeChatIdentity).where(WeChatIdentity.person_id == person_id)):
+        inbox.forget_sender(origin=f"wechat:{identity.appid}", sender=identity.openid)
         known = {"identity_hash": identity_key(identity.appid, identity.openid), "forget_at": at + REMEMBERED_AS_FORMER}
         statement = insert(FormerIdentity).values(known)
         connection().execute(

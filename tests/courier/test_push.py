@@ -112,11 +112,18 @@ def test_a_changed_profile_is_not_shown_any_longer(town: Town) -> None:
 
 def test_a_closed_account_starts_the_deletion(town: Town) -> None:
     erin = town.member("erin")
+    town.wechat("popups", user="erin", templates=["T-record"])
+    until(lambda: kept(town) == 1)
     town.wechat("events", user="erin", kind="cancel")
+    until(lambda: kept(town) == 2)
     town.work()
     assert erin.refused("GET", "/me", 401) == "login_required"
     assert town.sql("select state from persons where id = %(id)s", id=erin.person_id)[0].state == "deleted"
     assert town.sql("select 1 from wechat_identities where openid = %(o)s", o=erin.openid) == []
+    bodies = town.sql("select body from inbox where origin not like '%%:done'")
+    assert (len(bodies), [row.body for row in bodies if erin.openid.encode() in bytes(row.body or b"")]) == (2, []), (
+        "what was pushed before, and the word that ended it, name nobody any more"
+    )
 
 
 def test_trade_events_are_handed_on_without_the_person(town: Town) -> None:

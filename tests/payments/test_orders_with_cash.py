@@ -435,3 +435,22 @@ def test_a_person_sees_the_payments_of_their_own_only(town: World, order: orders
         orders.begin_payment(order_id=order.id, person_id=town.people[1], terms=cash.TERMS, openid="o-x", at=AT)
     with refused("not_found"):
         orders.begin_end(order_id=order.id, become="cancelled", at=AT, person_id=town.people[1])
+
+
+def test_whoever_leaves_is_told_of_unpaid_orders_and_of_refunds_on_their_way(
+    town: World, order: orders.Order, kit: int
+) -> None:
+    from app import personal_data
+
+    person = town.people[0]
+    with transaction():
+        cash.begin(order)
+    with transaction():
+        paid = cash.place(town, person, kit)
+    with transaction():
+        cash.pay(paid)
+    with transaction():
+        asked = orders.refund_part(order_id=paid.id, fen=90, reason="瑕疵", asked_by="operator:lin", at=AT)
+    losses, _ = personal_data.losses(person, AT)
+    told = {str(one["what"]): one.get("amount") for one in losses}
+    assert (told["unpaid_order"], told["refund_under_way"]) == (100, asked.fen)
