@@ -34,6 +34,7 @@ from app.records import personal as records
 from app.recovery import personal as recovery
 from app.redemptions import personal as redemptions
 from app.safety import personal as safety
+from app.settlement import personal as settlement
 from app.sources import personal as sources
 from app.tickets import personal as tickets
 from app.vehicles import personal as vehicles
@@ -77,6 +78,7 @@ FEATURES: tuple[Personal, ...] = (
     orders,
     mall,
     payments,
+    settlement,
     welfare,
     leaderboards,
     merchants,

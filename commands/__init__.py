@@ -18,6 +18,7 @@ from commands import (
     payments,
     records,
     scenarios,
+    settlement,
     sources,
     support,
     wechat,
@@ -26,7 +27,20 @@ from commands import (
 GROUPS = (
     *(
         one.group
-        for one in (approvals, boards, funding, mall, merchants, orders, payments, records, scenarios, sources, wechat)
+        for one in (
+            approvals,
+            boards,
+            funding,
+            mall,
+            merchants,
+            orders,
+            payments,
+            records,
+            scenarios,
+            settlement,
+            sources,
+            wechat,
+        )
     ),
     *support.GROUPS,
 )

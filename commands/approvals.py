@@ -17,7 +17,7 @@ from app.db import session, transaction
 from app.errors import NOT_FOUND
 from app.funding import AwardRequest
 from app.funding.models import Budget
-from commands import orders, payments, support
+from commands import orders, payments, settlement, support
 from commands.shared import actor, actor_option, json_option, refused_with_words, show
 
 group = AppGroup("approvals", help="What waits for a second person.")
@@ -71,6 +71,7 @@ EXECUTORS: dict[str, Callable[[dict[str, Any], Approval, datetime], str]] = {
     REVERSE: _reverse,
     **payments.EXECUTORS,
     **orders.EXECUTORS,
+    **settlement.EXECUTORS,
     **support.EXECUTORS,
 }
 
@@ -113,5 +114,7 @@ def approve(approval_id: int, handle: str) -> None:
 def reject(approval_id: int, words: str, handle: str) -> None:
     """Reject with words for the person who asked."""
     with refused_with_words(), transaction():
-        approvals.reject(approval_id=approval_id, checker=actor(handle), text=words, at=now())
+        rejected = approvals.reject(approval_id=approval_id, checker=actor(handle), text=words, at=now())
+        if rejected.action in settlement.REJECTED:
+            settlement.REJECTED[rejected.action](rejected.payload, now())
         click.echo(f"approval {approval_id} rejected")

@@ -18,7 +18,10 @@ from app.errors import Kind, declare
 from app.ledger.models import Account, Entry, Transfer
 
 # Kinds of account that can never be negative, by asset. All others are system accounts without a stored balance.
-GUARDED = {"wallet", "hold", "budget", "budget_money", "payable", "welfare", "saved", "order_money", "refund_due"}
+GUARDED = {
+    *("wallet", "hold", "budget", "budget_money", "saved"),
+    *("payable", "payout", "welfare", "order_money", "refund_due"),
+}
 
 INSUFFICIENT = declare(
     "insufficient",

@@ -34,6 +34,9 @@ class Program(Model):
     __table_args__ = (
         CheckConstraint("kind in ('enterprise','community','city')", name="kind"),
         CheckConstraint("state in ('active','retired')", name="state"),
+        CheckConstraint("settlement_period in ('week','month','season')", name="settlement_period"),
+        CheckConstraint("lot_rule in ('month','season','year')", name="lot_rule"),
+        CheckConstraint("redeem_until > no_awards_from", name="window"),
     )
 
     id: Mapped[int] = id_column()
@@ -50,6 +53,10 @@ class Program(Model):
     intro: Mapped[str] = mapped_column(Text, server_default="")
     intro_en: Mapped[str] = mapped_column(Text, server_default="")
     wechat_appid: Mapped[str | None] = mapped_column(Text)
+    settlement_period: Mapped[str] = mapped_column(Text, server_default="month")
+    lot_rule: Mapped[str] = mapped_column(Text, server_default="season")
+    no_awards_from: Mapped[datetime | None]
+    redeem_until: Mapped[datetime | None]
 
 
 class Terms(Model):
@@ -66,6 +73,7 @@ class Terms(Model):
         CheckConstraint("credits_per_kg between 1 and 100000", name="rate"),
         CheckConstraint("price_fen between 1 and 10000000", name="price"),
         CheckConstraint("lot_months between 1 and 120", name="lot_months"),
+        CheckConstraint("floor_fen between 0 and price_fen", name="floor"),
     )
 
     id: Mapped[int] = id_column()
@@ -77,6 +85,7 @@ class Terms(Model):
     tier_bps: Mapped[dict[str, Any]]
     multiplier_cap_bps: Mapped[int]
     lot_months: Mapped[int]
+    floor_fen: Mapped[int] = mapped_column(server_default=text("0"))
     daily_credits_cap: Mapped[int | None]
     text_zh: Mapped[str] = mapped_column(Text)
     text_en: Mapped[str] = mapped_column(Text)

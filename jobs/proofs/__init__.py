@@ -20,8 +20,8 @@ from app.db import db
 from jobs.proofs.recompute import differing
 
 HERE = Path(__file__).parent
-FILES = ("ledger", "funding", "mall", "payments", "records", "ground")
-BOOKS = ("LED", "BUD", "AWD", "WAL", "IDM", "PAY")
+FILES = ("ledger", "funding", "mall", "settlement", "payments", "records", "ground")
+BOOKS = ("LED", "BUD", "AWD", "WAL", "IDM", "PAY", "SET")
 SHOWN = 5
 _HEAD = re.compile(r"^-- ([A-Z]{3}-\d+)( light)?: (.+)$")
 
