@@ -41,7 +41,12 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
         "pool_pre_ping": False,
         "connect_args": {"connect_timeout": 2, "options": PG_OPTIONS},
     }
-    vault.unlock(settings.secret, seal=settings.seal_secret, old_seals=settings.old_seal_secrets)
+    vault.unlock(
+        settings.secret,
+        seal=settings.seal_secret,
+        old_seals=settings.old_seal_secrets,
+        old_secrets=settings.old_secrets,
+    )
     memo.configure(0.0 if settings.environment == "test" else 1.0)
     cache.connect(settings.redis_url)
     db.init_app(app)

@@ -67,6 +67,7 @@ class Settings:
     media_folder: Path = ROOT / "var" / "media"
     seal_secret: str = field(default="", repr=False)
     old_seal_secrets: tuple[str, ...] = field(default=(), repr=False)
+    old_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def production(self) -> bool:
@@ -110,7 +111,8 @@ def _read(source: Mapping[str, str], problems: list[str]) -> Settings:
         apps=_read_apps(source),
         wechat_version=source.get("WECHAT_ENV_VERSION", "release"),
         seal_secret=source.get("DIANDI_SEAL_SECRET", ""),
-        old_seal_secrets=tuple(word for word in source.get("DIANDI_OLD_SEAL_SECRETS", "").split(",") if word),
+        old_seal_secrets=_words(source.get("DIANDI_OLD_SEAL_SECRETS", "")),
+        old_secrets=_words(source.get("DIANDI_OLD_SECRETS", "")),
         media_folder=Path(source.get("MEDIA_FOLDER", "") or ROOT / "var" / "media"),
     )
 
@@ -136,6 +138,10 @@ def _further(source: Mapping[str, str], appid: str) -> AppSettings:
         push_aes_key=source.get(f"WECHAT_PUSH_AES_KEY_{appid}", ""),
         templates=_pairs(source.get(f"WECHAT_TEMPLATES_{appid}", "")),
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -172,6 +178,8 @@ def _check(settings: Settings, problems: list[str]) -> None:
         problems.append("REDIS_URL is missing (start with `python3 dev.py run`, or set it)")
     if settings.seal_secret and len(settings.seal_secret) < 32:
         problems.append("DIANDI_SEAL_SECRET must have at least 32 random characters")
+    if settings.secret in settings.old_secrets:
+        problems.append("DIANDI_OLD_SECRETS names the present DIANDI_SECRET")
     if settings.production:
         if settings.secret == _WEAK_SECRET or len(settings.secret) < 32:
             problems.append("DIANDI_SECRET must be set to at least 32 random characters")

@@ -1,6 +1,7 @@
-"""Change the secret that seals: everything that is sealed, opened with the old key and sealed with the new one.
+"""Change the secrets: everything that is sealed, opened with the old key and sealed with the new one, and hashed anew
+where a keyed hash stands beside it.
 
-Runs beside the living product, in small transactions, and may be repeated: what is sealed with the new key is skipped.
+Runs beside the living product, in small transactions, and may be repeated: what hangs on the new keys is skipped.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One sealed column and the purpose it is sealed for. A feature that seals has a line here."""
+    """One sealed column and the purpose it is sealed for. A feature that seals has a line here.
+
+    ``hashed``: the column beside it with the keyed hash of the same value, and that hash's purpose (vault.MOVING).
+    """
 
     table: str
     column: str
     purpose: str
+    hashed: tuple[str, str] | None = None
 
 
 COLUMNS = (
     Column("wechat_identities", "session_key_sealed", "wechat-session-key"),
-    Column("phones", "number_sealed", "phone-number"),
+    Column("phones", "number_sealed", "phone-number", ("number_hash", "phone-number-hash")),
     Column("partner_keys", "secret_sealed", "partner-key"),
-    Column("codes", "code_sealed", "redemption-code"),
+    Column("codes", "code_sealed", "redemption-code", ("code_hash", "redemption-code")),
 )
 
 
@@ -43,26 +48,38 @@ class Resealed:
 
 def reseal(column: Column, *, after: int, into: Resealed, dry_run: bool = False) -> int | None:
     """One batch behind an id, in the running transaction; answers the last id, None at the end."""
-    name = column.column
+    name, hashed = column.column, column.hashed
     rows = run(
-        f"select id, {name} as sealed from {column.table} where id > %(after)s and {name} is not null"  # noqa: S608
-        " order by id limit %(limit)s for update",
+        f"select id, {name} as sealed, {hashed[0] if hashed else 'null::bytea'} as hashed from {column.table}"  # noqa: S608
+        f" where id > %(after)s and {name} is not null order by id limit %(limit)s for no key update",
         {"after": after, "limit": BATCH},
     )
     for row in rows:
         into.read += 1
-        sealed = bytes(row.sealed)
-        if vault.sealed_now(column.purpose, sealed):
-            continue
         try:
-            fresh = vault.encrypt(column.purpose, vault.decrypt(column.purpose, sealed))
+            fresh = _fresh(column, bytes(row.sealed), None if row.hashed is None else bytes(row.hashed))
         except InvalidTag:
             into.lost += 1
             continue
+        if fresh is None:
+            continue
         into.changed += 1
         if not dry_run:
+            also = f", {hashed[0]} = %(hashed)s" if hashed else ""
             run(
-                f"update {column.table} set {name} = %(sealed)s where id = %(id)s",  # noqa: S608
-                {"sealed": fresh, "id": row.id},
+                f"update {column.table} set {name} = %(sealed)s{also} where id = %(id)s",  # noqa: S608
+                {"sealed": fresh[0], "hashed": fresh[1], "id": row.id},
             )
     return rows[-1].id if rows else None
+
+
+def _fresh(column: Column, sealed: bytes, hashed: bytes | None) -> tuple[bytes, bytes | None] | None:
+    """A value under the present keys; None when it is already. Raises InvalidTag when no known secret opens it."""
+    current = vault.sealed_now(column.purpose, sealed)
+    if current and (column.hashed is None or not vault.changing()):
+        return None
+    value = vault.decrypt(column.purpose, sealed)
+    fresh = None if column.hashed is None else vault.keyed_hash(column.hashed[1], value)
+    if current and fresh == hashed:
+        return None
+    return vault.encrypt(column.purpose, value), fresh

@@ -1,9 +1,10 @@
 """Secrets at rest: values that must be shown again are encrypted, values that are only compared are keyed hashes.
 
 Every purpose has its own key, derived from a secret of the installation (HKDF, RFC 5869), so that a value kept for one
-purpose is worthless for another. Hashes hang on the first secret for ever: they can't be computed anew. What is sealed
-may hang on a second one, which can be changed: :func:`decrypt` knows the old one meanwhile, and
-``flask wechat reseal`` seals everything again (docs/wechat.md).
+purpose is worthless for another. Both secrets can be changed: what is sealed is opened with the old one meanwhile and
+sealed anew, and so is each hash whose value we can still read (:data:`MOVING`; ``flask wechat reseal``). A hash whose
+value nobody has (an account at a partner, a VIN, a printed scene) hangs on the first secret for ever
+(docs/decisions/seal-and-hash.md).
 """
 
 from __future__ import annotations
@@ -17,19 +18,28 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+MOVING = frozenset(
+    {"session", "phone-number-hash", "redemption-code", "redemption-picture", "media-address", "code-image"}
+)
+"""Purposes (up to a colon) whose keyed hashes follow the present secret: their values are sealed beside them, or they
+are short-lived."""
 _master = b""
+_former: tuple[bytes, ...] = ()
 _seals: tuple[bytes, ...] = ()
 
 
-def unlock(secret: str, *, seal: str = "", old_seals: tuple[str, ...] = ()) -> None:
+def unlock(secret: str, *, seal: str = "", old_seals: tuple[str, ...] = (), old_secrets: tuple[str, ...] = ()) -> None:
     """Set the installation's secrets; called once by the application factory.
 
-    ``seal`` encrypts (without one ``secret`` does), ``old_seals`` and ``secret`` still decrypt.
+    ``seal`` encrypts (without one ``secret`` does), all others still decrypt. ``old_secrets``: what ``secret`` was
+    before, the newest first; the last of them is the one under the lasting hashes.
     """
-    global _master, _seals
-    sealing = tuple(dict.fromkeys(word.encode() for word in (seal or secret, *old_seals, secret) if word))
-    if (secret.encode(), sealing) != (_master, _seals):
-        _master, _seals = secret.encode(), sealing
+    global _master, _former, _seals
+    words = (seal or secret, *old_seals, secret, *old_secrets)
+    sealing = tuple(dict.fromkeys(word.encode() for word in words if word))
+    former = tuple(word.encode() for word in old_secrets if word)
+    if (secret.encode(), former, sealing) != (_master, _former, _seals):
+        _master, _former, _seals = secret.encode(), former, sealing
         key_for.cache_clear()
         _seal_keys.cache_clear()
 
@@ -39,7 +49,18 @@ def key_for(purpose: str) -> bytes:
     """The 32-byte key of a purpose."""
     if not _master:
         raise RuntimeError("vault.unlock() comes before the first key")
-    return _derived(_master, purpose)
+    moves = purpose.partition(":")[0] in MOVING
+    return _derived(_master if moves or not _former else _former[-1], purpose)
+
+
+def changing() -> bool:
+    """Whether there was a secret before the present one."""
+    return bool(_former)
+
+
+def former_hashes(purpose: str, value: str) -> list[bytes]:
+    """The keyed hashes of a moving purpose under the secrets of before: a row that was not rehashed yet has one."""
+    return [hmac.digest(_derived(secret, purpose), value.encode(), "sha256") for secret in _former]
 
 
 def keyed_hash(purpose: str, value: str) -> bytes:

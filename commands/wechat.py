@@ -116,9 +116,10 @@ def costs(as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Count, write nothing.")
 @json_option
 def reseal(dry_run: bool, as_json: bool) -> None:
-    """Seal session keys, phone numbers, partner keys and codes with DIANDI_SEAL_SECRET; may be repeated.
+    """Seal session keys, phone numbers, partner keys and codes with the present secret, and hash them anew.
 
-    Exit 1 when something can't be opened with any secret that is set.
+    May be stopped and repeated; says on standard error how far it is. Exit 1 when something can't be opened with any
+    secret that is set.
     """
     lines = []
     for column in resealing.COLUMNS:
@@ -129,6 +130,8 @@ def reseal(dry_run: bool, as_json: bool) -> None:
             if found is None:
                 break
             last = found
+            if not as_json and done.read % 10_000 == 0:
+                click.echo(f"{column.table}.{column.column}: {done.read} read, {done.changed} changed", err=True)
         lines.append({"what": f"{column.table}.{column.column}", "read": done.read, "changed": done.changed,
                       "skipped": done.read - done.changed - done.lost, "failed": done.lost})  # fmt: skip
     show(lines, as_json=as_json)

@@ -65,9 +65,7 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
 PUBLIC = {"Cache-Control": "public, max-age=5", "Vary": "Accept-Language"}
 
 
-def public_answer(
-    key: tuple[Hashable, ...], build: Callable[[], Any], headers: Mapping[str, str] = PUBLIC
-) -> Response:
+def public_answer(key: tuple[Hashable, ...], build: Callable[[], Any], headers: Mapping[str, str] = PUBLIC) -> Response:
     """An answer for many, kept as bytes for a moment (``app.memo``) and known by its ETag. ``key`` names it, with
     all that it depends on; ``headers`` say who else may keep it."""
     body, etag = memo.remember(("answer", *key, language()), lambda: _bytes(build()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,16 +38,18 @@ class Bound:
 def bind(*, person_id: int, country: str, number: str, at: datetime) -> Bound:
     """Bind a number that WeChat has proven; it takes the place of an older one. Raises PHONE_TAKEN."""
     whole = f"{country}-{number}"
-    hashed = number_hash(country, number)
+    hashes = number_hashes(country, number)
     mine = _live(person_id)
-    if mine is not None and mine.number_hash == hashed:
+    if mine is not None and bytes(mine.number_hash) in hashes:
         return Bound(masked(number), mine.bound_at, number)
+    if holder_of(hashes) not in (None, person_id):  # perhaps under the secret of before
+        raise PHONE_TAKEN()
     if mine is not None:
         session().delete(mine)
         session().flush()
     row = {
         "person_id": person_id,
-        "number_hash": hashed,
+        "number_hash": hashes[0],
         "number_sealed": vault.encrypt(SEALED, whole),
         "bound_at": at,
     }
@@ -75,15 +78,17 @@ def of_person(person_id: int) -> Bound | None:
     return Bound(masked(number), rows[0].bound_at, number)
 
 
-def holder_of(hashed: bytes) -> int | None:
-    """Whose number it is."""
-    rows = read("select person_id from phones where number_hash = %(h)s and unbound_at is null", {"h": hashed})
+def holder_of(hashes: Sequence[bytes]) -> int | None:
+    """Whose number it is, by :func:`number_hashes`."""
+    query = "select person_id from phones where number_hash = any (%(h)s::bytea[]) and unbound_at is null"
+    rows = read(query, {"h": list(hashes)})
     return int(rows[0].person_id) if rows else None
 
 
-def number_hash(country: str, number: str) -> bytes:
-    """The keyed hash by which a number is found."""
-    return vault.keyed_hash(HASHED, f"{country}-{number}")
+def number_hashes(country: str, number: str) -> list[bytes]:
+    """The keyed hashes by which a number is found: the present one first, then those of the secrets of before."""
+    whole = f"{country}-{number}"
+    return [vault.keyed_hash(HASHED, whole), *vault.former_hashes(HASHED, whole)]
 
 
 def masked(number: str) -> str:
@@ -119,7 +124,7 @@ __all__ = [
     "costs",
     "holder_of",
     "masked",
-    "number_hash",
+    "number_hashes",
     "of_person",
     "unbind",
 ]

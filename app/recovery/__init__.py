@@ -59,8 +59,8 @@ def ask(*, claimant_id: int, country: str, number: str, appid: str, at: datetime
 
     Raises RECOVERY_NOTHING, RECOVERY_OPEN, RECOVERY_OCCUPIED.
     """
-    hashed = phones.number_hash(country, number)
-    owner = phones.holder_of(hashed)
+    hashes = phones.number_hashes(country, number)
+    owner = phones.holder_of(hashes)
     if owner is None or owner == claimant_id:
         raise RECOVERY_NOTHING()
     _lock(owner)
@@ -71,7 +71,7 @@ def ask(*, claimant_id: int, country: str, number: str, appid: str, at: datetime
         raise RECOVERY_OPEN()
     _check_empty(claimant_id)
     found = Recovery(
-        person_id=owner, claimant_id=claimant_id, number_hash=hashed, asked_at=at, ripe_at=at + HOLD, state="waiting"
+        person_id=owner, claimant_id=claimant_id, number_hash=hashes[0], asked_at=at, ripe_at=at + HOLD, state="waiting"
     )
     session().add(found)
     session().flush()

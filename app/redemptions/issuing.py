@@ -97,6 +97,15 @@ def new_secret() -> tuple[bytes, bytes]:
     return vault.keyed_hash(HASHED, plain), vault.encrypt(HASHED, plain)
 
 
+def standing_hash(plain: str) -> bytes:
+    """The keyed hash under which a typed code stands: while a secret is being changed, perhaps that of before."""
+    hashes = [vault.keyed_hash(HASHED, plain), *vault.former_hashes(HASHED, plain)]
+    if len(hashes) == 1:
+        return hashes[0]
+    rows = run("select code_hash from codes where code_hash = any (%(h)s::bytea[])", {"h": hashes})
+    return bytes(rows[0].code_hash) if rows else hashes[0]
+
+
 def valid_until(valid_days: int, at: datetime) -> datetime:
     """The end of a code's last Shanghai day."""
     return clock.day_start(clock.business_day(at) + timedelta(days=valid_days + 1))
