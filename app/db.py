@@ -133,6 +133,17 @@ def read(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
     return _read(engine, sql, values)  # once more: PostgreSQL was restarted, and the pool held connections of before
 
 
+def command(sql: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+    """One statement that is a whole command: it commits by itself, so that no lock waits for this process to say so.
+
+    For a call of a database function that decides and writes everything, where many want one row. Inside a transaction
+    it is a part of that one.
+    """
+    engine = db.engine
+    begun = _open.get() or (db.session.registry.has() and session().in_transaction())
+    return run(sql, values) if begun or not isinstance(engine, Engine) else _read(engine, sql, values)
+
+
 def _read(engine: Engine, sql: str, values: Mapping[str, Any] | None) -> list[Any]:
     pooled = engine.raw_connection()
     driver = cast("psycopg.Connection[Any]", pooled.driver_connection)

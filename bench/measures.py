@@ -72,7 +72,7 @@ class Measure:
 
 def table() -> tuple[Measure, ...]:
     """All measures. Imported late: each file brings the feature that it measures."""
-    from bench import bulk, payments, postings, reads, sponsors, writes
+    from bench import bulk, payments, postings, reads, redeem, sponsors, writes
 
     return (
         Measure("F", "constant route, requests/s", floor_rate, unit="/s"),
@@ -85,6 +85,7 @@ def table() -> tuple[Measure, ...]:
         Measure("one-sponsor", "32 clients on one budget / on 32", sponsors.one_against_many, 0.85),
         Measure("import", "100,000 records from a file to the boards", bulk.import_rate, 1_500, unit="/s"),
         Measure("import-mb", "greatest size of the import", bulk.import_memory, 400, at_most=True, unit="MB"),
+        Measure("redeem", "a scan, spent and owed through the ledger", redeem.redeem, 0.12, unit="F"),
         Measure("login", "sign-in by a WeChat code", payments.login, 0.06, unit="F"),
         Measure("notice", "a payment notice, verified and settled", payments.notice, 0.08, unit="F"),
         Measure("burst", "p99 of 1,000 notices by 32 connections", payments.burst, 5, at_most=True, unit="s"),

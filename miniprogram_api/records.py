@@ -147,7 +147,7 @@ def declare(login: Login, body: dict[str, Any]) -> Response:
     return answer(_fresh(taken), 201)
 
 
-together: records.Together[tuple[Login, Act]] = records.Together()
+together: records.Together[tuple[Login, Act], Taken] = records.Together()
 
 
 def _take(fares: Sequence[tuple[Login, Act]]) -> list[Taken]:

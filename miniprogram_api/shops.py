@@ -6,7 +6,7 @@ and when they can't be counted nothing is looked up. Typing slips, which the che
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -14,7 +14,7 @@ from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
 
-from app import limits, merchants, people, programs, redemptions
+from app import limits, merchants, people, programs, records, redemptions
 from app.clock import now
 from app.db import retrying, transaction
 from app.errors import FORBIDDEN, IDEMPOTENCY_CONFLICT, NOT_FOUND, Refusal
@@ -141,21 +141,24 @@ def redeem(login: Login, shop_id: int, body: dict[str, Any]) -> Response:
     Spends it once, whoever else scans it; the loser hears when and where it was used. The same `scan_id` is answered
     with the first verdict (200).
     """
-    at = now()
+    scan = redemptions.Scan(body["code"], shop_id, login.person_id, body["scan_id"], body["quantity"])
 
-    def command() -> redemptions.Verdict:
-        with transaction():
-            return redemptions.redeem(
-                typed=body["code"],
-                shop_id=shop_id,
-                staff_person_id=login.person_id,
-                scan_id=body["scan_id"],
-                quantity=body["quantity"],
-                at=at,
-            )
+    def go() -> redemptions.Verdict:
+        found = together.take(scan, _redeem)
+        if isinstance(found, Refusal):
+            raise found
+        return found
 
-    verdict = _guess(login, lambda: retrying(command))
+    verdict = _guess(login, go)
     return answer(_verdict(verdict), 200 if verdict.repeated else 201)
+
+
+together: records.Together[redemptions.Scan, redemptions.Verdict | Refusal] = records.Together()
+
+
+def _redeem(scans: Sequence[redemptions.Scan]) -> list[redemptions.Verdict | Refusal]:
+    """All scans that wait, in one statement, which is a transaction of its own (docs/decisions/together.md)."""
+    return retrying(lambda: redemptions.redeem_many(scans, at=now()))
 
 
 @routes.post("/shops/<id:shop_id>/redemptions/<id:redemption_id>/undo")

@@ -11,37 +11,36 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from app.records.acts import Taken
-
 MOST = 32
 Fare = TypeVar("Fare")
-Command = Callable[[Sequence[Fare]], list[Taken]]
+Answer = TypeVar("Answer")
+Command = Callable[[Sequence[Fare]], list[Answer]]
 
 
-class _Seat(Generic[Fare]):
+class _Seat(Generic[Fare, Answer]):
     """An act on its way. Woken without an answer, it drives; told that the ride failed, it goes alone."""
 
     def __init__(self, fare: Fare) -> None:
         self.fare = fare
         self.woken = threading.Event()
-        self.answer: Taken | None = None
+        self.answer: Answer | None = None
         self.alone = False
 
 
-class Together(Generic[Fare]):
-    """One queue of one process. A fare is an act with whatever its command must know of it."""
+class Together(Generic[Fare, Answer]):
+    """One queue of one process. A fare is an act (or a scan) with whatever its command must know of it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queue: list[_Seat[Fare]] = []
+        self._queue: list[_Seat[Fare, Answer]] = []
         self._driven = False
 
-    def take(self, fare: Fare, command: Command[Fare]) -> Taken:
+    def take(self, fare: Fare, command: Command[Fare, Answer]) -> Answer:
         """Take an act by ``command``, a whole transaction for a batch, together with whoever else is waiting.
 
         Raises what the command raises for this act alone: when a ride of several fails, each of them goes alone.
         """
-        seat = _Seat(fare)
+        seat: _Seat[Fare, Answer] = _Seat(fare)
         with self._lock:
             self._queue.append(seat)
             waits, self._driven = self._driven, True
@@ -51,7 +50,7 @@ class Together(Generic[Fare]):
             self._drive(command)
         return seat.answer if seat.answer is not None else command([fare])[0]
 
-    def _drive(self, command: Command[Fare]) -> None:
+    def _drive(self, command: Command[Fare, Answer]) -> None:
         """Take along all who wait, oneself first; whoever came meanwhile drives next."""
         with self._lock:
             riders, self._queue = self._queue[:MOST], self._queue[MOST:]

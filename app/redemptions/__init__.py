@@ -36,9 +36,11 @@ from app.redemptions.scanning import (
     UNDO_TOO_LATE,
     UNDO_WITHIN,
     VERDICTS,
+    Scan,
     Verdict,
     preview,
     redeem,
+    redeem_many,
     undo,
 )
 
@@ -46,8 +48,8 @@ __all__ = [
     "CODE_BLACKOUT", "CODE_EXPIRED", "CODE_FOREIGN", "CODE_HELD", "CODE_INVALID", "CODE_MISTYPED", "CODE_NOT_YET",
     "CODE_OUTSIDE_HOURS", "CODE_REFUNDED", "CODE_STALE", "CODE_USED", "CODE_USES_LEFT", "CODE_WRONG_SHOP",
     "MERCHANT_PAUSED", "NOT_EXTENDABLE", "ORDER_REDEEMED", "OWN_CODE", "SHOP_PAUSED", "SHOP_QUOTA", "UNDO_TOO_LATE",
-    "UNDO_WITHIN", "VERDICTS", "Code", "CodeFunding", "Redemption", "ShopDay", "UseTerms", "Verdict", "as_written",
-    "codes_of_order", "codes_of_person", "codes_shown", "due", "expire", "extend", "fulfil", "issue", "picture_of",
-    "preview", "redeem", "remind", "scan", "scans_of_shop", "show", "spendable", "tally", "undo", "valid_until",
-    "withdraw",
+    "UNDO_WITHIN", "VERDICTS", "Code", "CodeFunding", "Redemption", "Scan", "ShopDay", "UseTerms", "Verdict",
+    "as_written", "codes_of_order", "codes_of_person", "codes_shown", "due", "expire", "extend", "fulfil", "issue",
+    "picture_of", "preview", "redeem", "redeem_many", "remind", "scan", "scans_of_shop", "show", "spendable", "tally",
+    "undo", "valid_until", "withdraw",
 ]  # fmt: skip

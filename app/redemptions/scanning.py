@@ -3,15 +3,16 @@ owe the merchant (``redeem_code`` in migrations/sql/0012_merchants.sql)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app import ledger, merchants, people, vault
-from app.db import run
-from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, STATE_CONFLICT, Declared, Kind, declare
+from app import ledger, merchants, people
+from app.db import command, run
+from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, STATE_CONFLICT, Declared, Kind, Refusal, declare
 from app.redemptions import picture, typed_code
-from app.redemptions.issuing import CODE_EXPIRED, HASHED
+from app.redemptions.issuing import CODE_EXPIRED, standing_hash
 
 UNDO_WITHIN = timedelta(minutes=10)
 LONGEST = 80  # characters of anything that could be a code of ours
@@ -178,11 +179,60 @@ def _ask(
         "scanned": scanned_at,
         "at": at,
     }
-    row = run(_CALL, values)[0]
+    found = _judged(run(_CALL, values)[0], scan_id)
+    if isinstance(found, Refusal):
+        raise found
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan as a clerk sends it."""
+
+    typed: str
+    shop_id: int
+    staff_person_id: int
+    scan_id: str
+    quantity: int = 1
+
+
+_CALLS = """
+    select * from redeem_codes(%(marks)s::bytea[], %(steps)s::bigint[], %(shops)s::bigint[], %(staffs)s::bigint[],
+                               %(scans)s::text[], %(pieces)s::bigint[], %(at)s)
+"""
+
+
+def redeem_many(scans: Sequence[Scan], *, at: datetime) -> list[Verdict | Refusal]:
+    """:func:`redeem` for scans that came at the same moment, each judged on its own, in one statement that commits by
+    itself: nobody waits for the accounts that all want while this process makes up its mind."""
+    answers: list[Verdict | Refusal | None] = [None] * len(scans)
+    asked: list[tuple[int, bytes, int | None]] = []
+    for number, scan in enumerate(scans):
+        try:
+            asked.append((number, *_mark(scan.typed, at)))
+        except Refusal as refusal:
+            answers[number] = refusal
+    if asked:
+        going = [scans[number] for number, _, _ in asked]
+        values = {
+            "marks": [mark for _, mark, _ in asked],
+            "steps": [step for _, _, step in asked],
+            "shops": [scan.shop_id for scan in going],
+            "staffs": [scan.staff_person_id for scan in going],
+            "scans": [scan.scan_id for scan in going],
+            "pieces": [scan.quantity for scan in going],
+            "at": at,
+        }
+        for (number, _, _), row in zip(asked, command(_CALLS, values), strict=True):
+            answers[number] = _judged(row, scans[number].scan_id)
+    return [one for one in answers if one is not None]
+
+
+def _judged(row: Any, scan_id: str) -> Verdict | Refusal:
     if row.outcome == IDEMPOTENCY_CONFLICT.code:
-        raise IDEMPOTENCY_CONFLICT(scan_id=scan_id)
+        return IDEMPOTENCY_CONFLICT(scan_id=scan_id)
     if row.outcome in _BY_OUTCOME:
-        raise _BY_OUTCOME[row.outcome](**_details(row.outcome, row.facts))
+        return _BY_OUTCOME[row.outcome](**_details(row.outcome, row.facts))
     return Verdict(
         row.redemption_id,
         row.code_id,
@@ -213,7 +263,7 @@ def _mark(typed: str, at: datetime) -> tuple[bytes, int | None]:
         return seen.mark, seen.step
     folded = typed_code.fold(typed)
     if folded is not None:
-        return vault.keyed_hash(HASHED, folded), None
+        return standing_hash(folded), None
     raise CODE_MISTYPED() if typed_code.like_one(typed) else CODE_FOREIGN()
 
 

@@ -95,8 +95,9 @@ create table use_terms (
 
 -- What some uses of a code draw, spend and give back, by the lots behind it. The price of use k of n is
 -- floor(k*p/n) - floor((k-1)*p/n); the oldest lot is drawn first, so that the parts sum to each price to the fen.
+create type use_part as (lot_id bigint, budget_id bigint, price_fen bigint, draw_fen bigint, spent bigint, back bigint);
 create function use_parts(wanted_code bigint, numbers bigint[])
-returns table (lot_id bigint, budget_id bigint, price_fen bigint, draw_fen bigint, spent bigint, back bigint)
+returns setof use_part
 language sql stable as $$
   with f as (
     select x.*, (sum(x.draw_fen) over (order by x.lot_id) - x.draw_fen)::bigint as before,
@@ -145,52 +146,68 @@ create function code_accrue(c codes, pieces bigint, m merchants, shop bigint, st
 returns redemptions
 language plpgsql as $$
 declare
+  made_id bigint;
   numbers bigint[];
-  serial bigint;
-  legs jsonb;
+  parts use_part[];
+  part use_part;
+  legs jsonb := '[]';
   owed bigint;
-  cash bigint := 0;
+  cash bigint;
   money bigint;
+  slices bigint;
+  slice bigint;
   committed bigint;
   spent_account bigint;
   posted bigint;
   made redemptions;
 begin
-  if c.uses = 1 then
-    numbers := '{1}';
-  else
-    select array_agg(k) into numbers from (
-      select k from generate_series(1, c.uses) k
-      where not exists (select from redemptions r where r.code_id = c.id and r.undone_at is null
-                          and k = any (r.use_numbers))
-      order by k limit pieces) x;
-  end if;
+  made_id := nextval(pg_get_serial_sequence('redemptions', 'id'));
   update codes x set uses_left = x.uses_left - pieces,
     state = case when x.uses_left = pieces then 'redeemed' else x.state end where x.id = c.id;
   if c.uses_left = pieces then
     update orders o set state = 'fulfilled', fulfilled_at = at where o.id = c.order_id and o.state = 'paid'
       and not exists (select from codes y where y.order_id = c.order_id and y.state = 'issued');
   end if;
-  select count(*) into serial from redemptions r where r.code_id = c.id;
   committed := account_of(c.program_id, 'credits', 'committed', '', false);
   spent_account := account_of(c.program_id, 'credits', 'spent', '', false);
-  select coalesce(sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses), 0),
-         coalesce(sum(k * c.cash_fen / c.uses - (k - 1) * c.cash_fen / c.uses), 0)
-  into owed, cash from unnest(numbers) k;
-  with part as (
-    select x.*, b.money_account_id,
-           (select s.account_id from budget_slices s where s.budget_id = x.budget_id order by s.slice_no
-            offset c.id % (select count(*) from budget_slices s where s.budget_id = x.budget_id) limit 1) as slice
-    from use_parts(c.id, numbers) x join budgets b on b.id = x.budget_id
-  )
-  select coalesce(jsonb_agg(l.leg order by p.lot_id, l.n), '[]') into legs
-  from part p cross join lateral (values
-    (1, jsonb_build_array(p.money_account_id, -p.draw_fen), p.draw_fen),
-    (2, jsonb_build_array(m.payable_account_id, p.draw_fen), p.draw_fen),
-    (3, jsonb_build_array(committed, -p.spent - p.back), p.spent + p.back),
-    (4, jsonb_build_array(spent_account, p.spent), p.spent),
-    (5, jsonb_build_array(p.slice, p.back), p.back)) as l (n, leg, amount)
-  where l.amount <> 0;
+  if c.uses = 1 then  -- as below, without counting: what a queue waits for
+    numbers := '{1}';
+    owed := c.settlement_fen;
+    cash := c.cash_fen;
+    select array_agg((x.lot_id, x.budget_id, x.price_fen, x.draw_fen, x.spent, x.credits - x.spent)::use_part order by x.lot_id)
+    into parts
+    from (select f.*, (f.draw_fen * 1000 + f.price_fen - 1) / f.price_fen as spent from code_fundings f
+          where f.code_id = c.id) x;
+  else
+    select array_agg(k) into numbers from (
+      select k from generate_series(1, c.uses) k
+      where not exists (select from redemptions r where r.code_id = c.id and r.undone_at is null
+                          and k = any (r.use_numbers))
+      order by k limit pieces) x;
+    select coalesce(sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses), 0),
+           coalesce(sum(k * c.cash_fen / c.uses - (k - 1) * c.cash_fen / c.uses), 0)
+    into owed, cash from unnest(numbers) k;
+    select array_agg(x order by x.lot_id) into parts from use_parts(c.id, numbers) x;
+  end if;
+  foreach part in array coalesce(parts, '{}') loop
+    if part.draw_fen > 0 then
+      select b.money_account_id into money from budgets b where b.id = part.budget_id;
+      legs := legs || jsonb_build_array(jsonb_build_array(money, -part.draw_fen),
+                                        jsonb_build_array(m.payable_account_id, part.draw_fen));
+    end if;
+    if part.spent + part.back > 0 then
+      legs := legs || jsonb_build_array(jsonb_build_array(committed, -part.spent - part.back));
+    end if;
+    if part.spent > 0 then
+      legs := legs || jsonb_build_array(jsonb_build_array(spent_account, part.spent));
+    end if;
+    if part.back > 0 then
+      select max(s.slice_no) + 1 into slices from budget_slices s where s.budget_id = part.budget_id;
+      select s.account_id into slice from budget_slices s
+      where s.budget_id = part.budget_id and s.slice_no = made_id % slices;
+      legs := legs || jsonb_build_array(jsonb_build_array(slice, part.back));
+    end if;
+  end loop;
   if cash > 0 then
     -- A part of the money may have gone back to the person meanwhile: the merchant gets what is there.
     money := order_money_of(c.order_id);
@@ -200,17 +217,17 @@ begin
       legs := legs || jsonb_build_array(jsonb_build_array(money, -cash), jsonb_build_array(m.payable_account_id, cash));
     end if;
   end if;
-  if legs <> '[]' then
+  insert into outbox (program_id, event, payload)
+  values (c.program_id, 'code.redeemed', jsonb_build_object('redemption_id', made_id, 'code_id', c.id));
+  if legs <> '[]' then  -- what everybody wants comes last: the account of the budget's money, and of the merchant
     select x.transfer_id into posted from ledger_post(jsonb_build_array(jsonb_build_object(
-      'p', c.program_id, 'r', 'redeem', 's', 'code:' || c.id || ':' || serial, 'l', legs,
+      'p', c.program_id, 'r', 'redeem', 's', 'redemption:' || made_id, 'l', legs,
       'm', case when by_whom is null then '{}' else jsonb_build_object('by', by_whom) end)), at) x;
   end if;
-  insert into redemptions (program_id, code_id, shop_id, merchant_id, staff_person_id, scan_id, quantity, use_numbers,
+  insert into redemptions (id, program_id, code_id, shop_id, merchant_id, staff_person_id, scan_id, quantity, use_numbers,
                            owed_fen, cash_fen, step, scanned_at, transfer_id, redeemed_at)
-  values (c.program_id, c.id, shop, m.id, staff, scan, pieces, numbers, owed, cash, wanted_step, scanned, posted, at)
+  values (made_id, c.program_id, c.id, shop, m.id, staff, scan, pieces, numbers, owed, cash, wanted_step, scanned, posted, at)
   returning * into made;
-  insert into outbox (program_id, event, payload)
-  values (c.program_id, 'code.redeemed', jsonb_build_object('redemption_id', made.id, 'code_id', c.id));
   return made;
 end $$;
 
@@ -242,6 +259,7 @@ begin
     return next;
     return;
   end if;
+  select p.nickname, p.pseudonym into clerk_name, clerk_pseudonym from persons p where p.id = staff;
   select x.* into s from shops x where x.id = wanted_shop;
   select x.* into m from merchants x where x.id = s.merchant_id;
   if look then
@@ -327,7 +345,6 @@ begin
       outcome := 'fine';
     end if;
   end if;
-  select p.nickname, p.pseudonym into clerk_name, clerk_pseudonym from persons p where p.id = staff;
   redemption_id := made.id;
   if made.id is null then
     select sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses
@@ -342,4 +359,33 @@ begin
     redeemed_at := made.redeemed_at;
   end if;
   return next;
+end $$;
+
+-- Scans that reach one process at the same moment, each judged on its own. All codes and their orders are locked first,
+-- in one order, so that two such calls, or one and a refund, never wait for each other in a ring.
+create function redeem_codes(marks bytea[], steps bigint[], shops bigint[], staffs bigint[], scans text[],
+                             pieces bigint[], at timestamptz)
+returns table (outcome text, facts jsonb, redemption_id bigint, code_id bigint, title text, title_en text,
+               owed_fen bigint, quantity bigint, uses_left bigint, redeemed_at timestamptz, valid_until timestamptz,
+               buyer bigint, clerk_name text, clerk_pseudonym text)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  found_orders bigint[];
+begin
+  with wanted as (
+    select c.id from unnest(marks) m (mark) join codes c on c.code_hash = m.mark where octet_length(m.mark) = 32
+    union
+    select c.id from unnest(marks) m (mark) join codes c
+      on c.code_hash >= m.mark and c.code_hash < m.mark || '\xffffffffffffffffffffffffffffffffff'::bytea
+    where octet_length(m.mark) < 32
+  ), locked as (
+    select c.order_id from codes c where c.id in (select w.id from wanted w) order by c.id for no key update
+  )
+  select array_agg(l.order_id) into found_orders from locked l;
+  perform 1 from orders o where o.id = any (found_orders) order by o.id for no key update;
+  for n in 1 .. cardinality(marks) loop
+    return query select r.* from redeem_code(marks[n], steps[n], shops[n], staffs[n], scans[n], pieces[n], false,
+                                             null, at) r;
+  end loop;
 end $$;

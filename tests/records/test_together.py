@@ -30,7 +30,7 @@ class Road:
     def __init__(self, crowd: int, bad: int | None = None) -> None:
         self.batches: list[list[int]] = []
         self.crowd, self.bad = crowd, bad
-        self.together: Together[Act] = Together()
+        self.together: Together[Act, Taken] = Together()
 
     def command(self, acts: Sequence[Act]) -> list[Taken]:
         self.batches.append([one.person_id for one in acts])
