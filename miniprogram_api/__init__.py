@@ -31,6 +31,7 @@ from miniprogram_api import (
     scenes,
     shops,
     sign_in,
+    statements,
     steps,
     vehicles,
     wallet,
@@ -42,7 +43,7 @@ PREFIX = "/api/v1"
 SUBJECTS = (
     *(sign_in, me, home, privacy, consents),
     *(programs, records, vehicles, wallet, boards),
-    *(mall, orders, cart, addresses, payments, codes, shops, welfare, notices),
+    *(mall, orders, cart, addresses, payments, codes, shops, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
 )
 

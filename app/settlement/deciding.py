@@ -136,6 +136,7 @@ def accept(*, statement_id: int, person_id: int, at: datetime) -> Statement:
     _undisputed(found)
     if found.accepted_at is None:
         found.accepted_by, found.accepted_at = person_id, at
+        session().flush()
     return found
 
 

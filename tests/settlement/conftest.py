@@ -31,16 +31,10 @@ def town(people: int = 3) -> World:
 def redeem(here: World, at: datetime, *, ref: str) -> int:
     """Buy one and have it scanned at this moment; answers the redemption."""
     with transaction():
-        placed = orders.place(
-            person_id=here.people[0],
-            program_id=here.program_id,
-            item_id=here.item_id,
-            quantity=1,
-            client_ref=ref,
-            price_credits=100,
-            at=at,
-        )
-        _, typed = redemptions.show(code_id=placed.code_ids[0], person_id=here.people[0])
+        wish = orders.Wish(here.item_id, 1, 100)
+        placed = orders.place(person_id=here.people[0], client_ref=ref, wish=wish, at=at)
+        (code_id,) = redemptions.codes_of_order(placed.order_id)
+        _, typed = redemptions.show(code_id=code_id, person_id=here.people[0])
         verdict = redemptions.redeem(
             typed=typed, shop_id=here.shop_id, staff_person_id=here.people[-2], scan_id=ref, at=at
         )
