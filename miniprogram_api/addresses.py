@@ -103,6 +103,7 @@ def change(login: Login, body: dict[str, Any], address_id: int) -> Response:
 @routes.delete("/addresses/<id:address_id>")
 @citizen()
 @gives(None, status=204)
+@refuses(NOT_FOUND)
 def remove(login: Login, address_id: int) -> Response:
     """Remove an address"""
     with transaction():

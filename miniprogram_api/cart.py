@@ -30,7 +30,7 @@ class Quantity(schemas.Request):
     quantity = schemas.Integer(least=1, most=99, required=True)
 
 
-class Line(schemas.Request):
+class CheckOutLine(schemas.Request):
     item_id = schemas.Id(required=True)
     quantity = schemas.Integer(least=1, most=99, required=True)
     price_credits = schemas.Integer(least=1, most=1_000_000_000, required=True)
@@ -43,7 +43,7 @@ class CheckOut(schemas.Request):
     client_ref = schemas.Pattern(
         r"[A-Za-z0-9._:\-]{1,40}", expected="1–40 个字母、数字或 ._:-|1 to 40 letters, digits or ._:-", required=True
     )
-    lines = schemas.Items(schemas.Inner(Line), shortest=1, longest=20, required=True)
+    lines = schemas.Items(schemas.Inner(CheckOutLine), shortest=1, longest=20, required=True)
 
 
 class CartLine(schemas.Answer):
@@ -100,10 +100,12 @@ def put(login: Login, body: dict[str, Any], item_id: int) -> Response:
 @routes.delete("/cart/<id:item_id>")
 @citizen()
 @gives(None, status=204)
+@refuses(NOT_FOUND)
 def drop(login: Login, item_id: int) -> Response:
     """Take an item out"""
     with transaction():
-        orders.cart.drop(person_id=login.person_id, item_ids=[item_id])
+        if orders.cart.drop(person_id=login.person_id, item_ids=[item_id]) == 0:
+            raise NOT_FOUND(item=str(item_id))
     return nothing()
 
 

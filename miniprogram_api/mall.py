@@ -54,7 +54,7 @@ class NearQuery(PageQuery):
     within_m = schemas.QueryInteger(least=1, most=FARTHEST_M, load_default=5_000)
 
 
-class Pictures(schemas.Answer):
+class ItemPictures(schemas.Answer):
     small = fields.String(metadata={"description": "at most 240 pixels a side"})
     medium = fields.String(metadata={"description": "at most 640"})
     large = fields.String(metadata={"description": "at most 1280"})
@@ -67,7 +67,7 @@ class ItemLine(schemas.Answer):
     category = fields.String(required=True, allow_none=True)
     name = fields.String(required=True)
     picture = fields.String(required=True)
-    pictures = fields.Nested(Pictures, required=True)
+    pictures = fields.Nested(ItemPictures, required=True)
     price_credits = fields.Integer(required=True)
     price_fen = fields.Integer(required=True, metadata={"description": "the cash part, by WeChat Pay; 0 for none"})
     available = fields.Integer(required=True)
@@ -235,6 +235,7 @@ def favour(login: Login, item_id: int) -> Response:
 @routes.delete("/items/<id:item_id>/favourite")
 @citizen()
 @gives(None, status=204)
+@refuses(NOT_FOUND)
 def unfavour(login: Login, item_id: int) -> Response:
     """Lose sight of it"""
     with transaction():
@@ -260,6 +261,7 @@ def wait(login: Login, item_id: int) -> Response:
 @routes.delete("/items/<id:item_id>/waiting")
 @citizen()
 @gives(None, status=204)
+@refuses(NOT_FOUND)
 def leave(login: Login, item_id: int) -> Response:
     """Give my place up
 

@@ -37,7 +37,7 @@ class Imported:
     refused: list[tuple[int, str]]
 
 
-_COPY = "create temp table pool_rows (code_hash bytea, code_sealed bytea) on commit drop"
+_COPY = "create temp table if not exists pool_rows (code_hash bytea, code_sealed bytea) on commit drop"
 _TAKE = """
     with taken as (
       insert into pool_codes (item_id, code_hash, code_sealed, imported_at)

@@ -56,9 +56,10 @@ def favour(*, person_id: int, item_id: int, at: datetime) -> None:
 
 
 def unfavour(*, person_id: int, item_id: int) -> None:
-    """Lose sight of it; what isn't there is no matter."""
+    """Lose sight of it. Raises NOT_FOUND when it isn't kept."""
     gone = delete(Favourite).where(Favourite.person_id == person_id, Favourite.item_id == item_id)
-    connection().execute(gone)
+    if connection().execute(gone.returning(Favourite.item_id)).first() is None:
+        raise NOT_FOUND(item=str(item_id))
 
 
 def wait(*, person_id: int, item_id: int, at: datetime) -> Any:
@@ -76,9 +77,11 @@ def wait(*, person_id: int, item_id: int, at: datetime) -> Any:
 
 
 def leave(*, person_id: int, item_id: int) -> None:
-    """Give the place up; an offered piece goes to the next. Twice is once."""
+    """Give the place up; an offered piece goes to the next. Raises NOT_FOUND for whoever has none."""
     rows = run(_LEAVE, {"item": item_id, "person": person_id})
-    if rows and rows[0].was == "offered":
+    if not rows:
+        raise NOT_FOUND(item=str(item_id))
+    if rows[0].was == "offered":
         stock.free_reserved(item_id=item_id, pieces=1, why=f"waitlist:{person_id}:left")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
 from app import vault
 from app.db import connection, session
@@ -101,8 +101,9 @@ def change(*, address_id: int, person_id: int, place: Place, is_default: bool, a
 
 
 def remove(*, address_id: int, person_id: int) -> None:
-    """Forget an address; twice is once."""
-    session().execute(delete(Address).where(Address.id == address_id, Address.person_id == person_id))
+    """Forget an address. Raises NOT_FOUND."""
+    session().delete(mine(address_id, person_id))
+    session().flush()
 
 
 def mine(address_id: int, person_id: int) -> Address:

@@ -49,10 +49,10 @@ def put(*, person_id: int, item_id: int, quantity: int, at: datetime) -> None:
     connection().execute(line.on_conflict_do_update(index_elements=["person_id", "item_id"], set_=again))
 
 
-def drop(*, person_id: int, item_ids: Sequence[int]) -> None:
-    """Take items out; what isn't there is no matter."""
+def drop(*, person_id: int, item_ids: Sequence[int]) -> int:
+    """Take items out that are in it; answers how many were."""
     gone = delete(CartLine).where(CartLine.person_id == person_id, CartLine.item_id.in_(item_ids))
-    connection().execute(gone)
+    return len(connection().execute(gone.returning(CartLine.item_id)).all())
 
 
 _LINES = """
