@@ -65,6 +65,7 @@ class Settings:
     apps: tuple[AppSettings, ...] = ()
     wechat_version: str = "release"
     media_folder: Path = ROOT / "var" / "media"
+    bills_folder: Path = ROOT / "var" / "bills"
     seal_secret: str = field(default="", repr=False)
     old_seal_secrets: tuple[str, ...] = field(default=(), repr=False)
     old_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -114,6 +115,7 @@ def _read(source: Mapping[str, str], problems: list[str]) -> Settings:
         old_seal_secrets=_words(source.get("DIANDI_OLD_SEAL_SECRETS", "")),
         old_secrets=_words(source.get("DIANDI_OLD_SECRETS", "")),
         media_folder=Path(source.get("MEDIA_FOLDER", "") or ROOT / "var" / "media"),
+        bills_folder=Path(source.get("BILLS_FOLDER", "") or ROOT / "var" / "bills"),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
+from flask import current_app
 from flask.cli import AppGroup
 
 import till
@@ -14,9 +16,10 @@ from app.approvals.models import Approval
 from app.clock import business_day, now
 from app.db import read, session, transaction
 from app.errors import NOT_FOUND, STATE_CONFLICT
-from app.payments import bills, differences, notices, shipping
+from app.payments import bills, differences, notices, refunds
 from app.payments.models import PaymentDifference
 from commands.shared import actor, actor_option, json_option, refused_with_words, show
+from till import kept_bills
 from wechat.pay import errors as pay
 
 group = AppGroup("payments", help="Payments by WeChat Pay: bills, differences, refunds, shipping.")
@@ -24,6 +27,7 @@ group = AppGroup("payments", help="Payments by WeChat Pay: bills, differences, r
 SETTLE = "payments.settle"
 REFUND = "payments.refund"
 AGAIN = "payments.refund_again"
+TRANSFERRED = "payments.transferred"
 
 
 @group.command("reconcile")
@@ -75,6 +79,26 @@ def list_differences(everything: bool, as_json: bool) -> None:
     show((dict(row._asdict()) for row in rows), as_json=as_json, empty="everything agrees")
 
 
+@group.command("bills")
+@click.option("--verify", is_flag=True, help="Read each file and compare its hash; exit 1 when one is damaged.")
+@click.option("--copy", "target", type=click.Path(file_okay=False, path_type=Path), help="also unpack them there")
+@json_option
+def list_bills(verify: bool, target: Path | None, as_json: bool) -> None:
+    """WeChat's bills as they came, kept in BILLS_FOLDER for ten years."""
+    found = list(kept_bills.kept(current_app.config["SETTINGS"].bills_folder, verify=verify))
+    for one in found if target is not None else ():
+        target.mkdir(parents=True, exist_ok=True)
+        kept_bills.copy_of(one, target / one.path.name.removesuffix(".gz"))
+    lines = (
+        {"merchant": one.mchid, "day": one.day, "bill": one.kind, "bytes": one.size_bytes, "sha1": one.sha1,
+         "whole": {None: "", True: "yes", False: "DAMAGED"}[one.whole]}
+        for one in found
+    )  # fmt: skip
+    show(lines, as_json=as_json, empty="none was kept yet")
+    if any(one.whole is False for one in found):
+        raise SystemExit(1)
+
+
 @group.command("settle")
 @click.argument("difference_id", type=int)
 @click.option("--reason", required=True, help="why it is so; kept for ever")
@@ -118,6 +142,24 @@ def refund_again(refund_id: int, reason: str, handle: str) -> None:
         _ask(AGAIN, {"refund_id": refund_id}, reason, handle, found.program_id)
 
 
+@group.command("transferred")
+@click.argument("refund_id", type=int)
+@click.option("--evidence", required=True, help="number and day of the bank transfer, and where its receipt lies")
+@actor_option
+def transferred(refund_id: int, evidence: str, handle: str) -> None:
+    """Note that a refund which WeChat can't bring to its payer was paid by our bank; a second operator approves.
+
+    First make sure in WeChat's merchant platform that it will not pay as well: 退款异常 → 退到商户银行卡.
+    """
+    with refused_with_words(), transaction():
+        found = session().get(payments.Refund, refund_id)
+        if found is None:
+            raise NOT_FOUND(refund=str(refund_id))
+        refunds.check_stuck(found)
+        payload = {"refund_id": refund_id, "number": found.out_refund_no, "fen": found.fen, "evidence": evidence}
+        _ask(TRANSFERRED, payload, evidence, handle, found.program_id)
+
+
 @group.command("sweep")
 def sweep() -> None:
     """Do what is due now, instead of at the worker's next full minute: looks, closings, refunds, uploads."""
@@ -149,13 +191,10 @@ def read_again(as_json: bool) -> None:
 @click.option("--tracking", required=True)
 @actor_option
 def ship(order_id: int, carrier: str, tracking: str, handle: str) -> None:
-    """A parcel is on its way: WeChat is told, so that it releases the money."""
+    """A parcel is on its way: the person is told, and WeChat, which then releases the money."""
     with refused_with_words(), transaction():
         actor(handle)
-        found = payments.of_order(order_id)
-        if found is None or found.state != "paid":
-            raise NOT_FOUND(order=str(order_id))
-        shipping.ship(payment_id=found.id, carrier=carrier, tracking_no=tracking, at=now())
+        orders.parcels.ship(order_id=order_id, carrier=carrier, tracking_no=tracking, at=now())
         click.echo(f"order {order_id}: {carrier} {tracking}")
 
 
@@ -230,4 +269,13 @@ def run_refund_again(payload: dict[str, Any], approval: Approval, at: datetime) 
     return f"refund {asked.id} {asked.out_refund_no}: {asked.fen} fen are on their way"
 
 
-EXECUTORS = {SETTLE: run_settle, REFUND: run_refund, AGAIN: run_refund_again}
+def run_transferred(payload: dict[str, Any], approval: Approval, at: datetime) -> str:
+    """Book a refund that our bank has paid."""
+    done = orders.refund_by_bank(
+        refund_id=payload["refund_id"], evidence=payload["evidence"], by=approval.checker or "",
+        approval_id=approval.id, at=at,
+    )  # fmt: skip
+    return f"refund {done.id} {done.out_refund_no}: {done.fen} fen were paid by the bank"
+
+
+EXECUTORS = {SETTLE: run_settle, REFUND: run_refund, AGAIN: run_refund_again, TRANSFERRED: run_transferred}

@@ -13,6 +13,9 @@ import structlog
 import till
 from app import orders
 from app.clock import business_day, now
+from app.db import transaction
+from app.payments import notices
+from till import kept_bills
 from wechat.pay import errors as pay
 
 log = structlog.get_logger("jobs")
@@ -46,12 +49,17 @@ def sweep() -> int:
 def reconcile() -> int:
     """Yesterday's bills against our books, after ten in the morning; answers how many differences there are.
 
-    It runs three times: a bill may come late, and what a query has mended is seen to agree.
+    It runs three times: a bill may come late, and what a query has mended is seen to agree. What was kept long enough
+    goes: old bills, notices that nobody could ever read.
     """
     desk = till.find()
     if desk is None:
         return 0
-    day = business_day(now()) - timedelta(days=1)
+    today = business_day(now())
+    with transaction():
+        notices.forget_bodies(now())
+    kept_bills.forget(desk.bills, today)
+    day = today - timedelta(days=1)
     try:
         return sum(report.differences for report in till.reconcile(desk, day))
     except pay.StatementCreating:

@@ -41,7 +41,10 @@ class CallUp(schemas.Answer):
 class RefundLine(schemas.Answer):
     number = fields.String(required=True)
     fen = fields.Integer(required=True)
-    state = fields.String(required=True, metadata={"description": "asked, processing, success, abnormal or closed"})
+    state = fields.String(
+        required=True,
+        metadata={"description": "asked, processing, success, abnormal, closed, or transferred (by our bank)"},
+    )
     asked_at = fields.String(required=True)
     success_at = fields.String(required=True, allow_none=True)
 

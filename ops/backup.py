@@ -133,7 +133,7 @@ def _take(source: Path, into: Path) -> None:
         except FileNotFoundError:
             continue
         except OSError:
-            shutil.copyfile(path, place)
+            shutil.copy(path, place)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -164,7 +164,7 @@ def _put(kept: Path, place: Path, listed: Mapping[str, str]) -> None:
     for relative in listed:
         path = place / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kept / relative, path.with_name(path.name + DRAFT))
+        shutil.copy(kept / relative, path.with_name(path.name + DRAFT))
         path.with_name(path.name + DRAFT).replace(path)
 
 

@@ -24,7 +24,7 @@ def register(app: Flask) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a sentence.")
 @with_appcontext
 def backup(file: Path, as_json: bool) -> None:
-    """Write the whole database as of one instant and all pictures into FILE, with a manifest of what is in it."""
+    """Write the whole database as of one instant and all files into FILE, with a manifest of what is in it."""
     with _spoken():
         manifest = archive.backup(current_app.config["SETTINGS"].database_url, file, _folders())
     rows = sum(manifest.tables.values())
@@ -58,7 +58,8 @@ def restore(file: Path, as_json: bool) -> None:
 
 def _folders() -> dict[str, Path]:
     """What lies in files, by the name that a backup knows it by."""
-    return {"media": current_app.config["SETTINGS"].media_folder}
+    settings = current_app.config["SETTINGS"]
+    return {"media": settings.media_folder, "bills": settings.bills_folder}
 
 
 def _files(manifest: archive.Manifest) -> int:

@@ -246,5 +246,6 @@ def _settings(database_url: str, redis_url: str) -> config.Settings:
             "REDIS_URL": redis_url,
             "WECHAT_API_BASE": "http://127.0.0.1:9",  # nobody listens there: no test calls the real WeChat by mistake
             "MEDIA_FOLDER": str(VAR / "test" / "media"),
+            "BILLS_FOLDER": str(VAR / "test" / "bills"),
         }
     )

@@ -12,7 +12,7 @@ from app.clock import now
 from app.db import forbid_in_transaction, read, retrying, transaction
 from app.payments import bills, differences
 from app.payments.bills import Report
-from till import calls, metrics
+from till import calls, kept_bills, metrics
 from till.desk import Desk
 from wechat.pay import errors as pay
 
@@ -53,6 +53,8 @@ def _one(desk: Desk, day: date, kind: str, dry_run: bool) -> Report:
     except pay.NoStatement:
         return _recorded(lambda: bills.no_statement(mchid=desk.mchid, day=day, kind=kind, at=now()), dry_run)
     with bill:
+        if not dry_run:
+            kept_bills.keep(desk.bills, mchid=desk.mchid, kind=kind, bill=bill)
         return _recorded(lambda: compare(mchid=desk.mchid, day=day, lines=bill.rows, sha1=bill.sha1, at=now()), dry_run)
 
 

@@ -31,6 +31,7 @@ class Desk:
     keys: KeyRing
     terms: payments.Terms
     apis: Mapping[str, Api]
+    bills: Path
 
     @property
     def mchid(self) -> str:
@@ -66,7 +67,7 @@ def make(settings: Settings) -> Desk | None:
         app.appid: Api(appid=app.appid, secret=app.secret, base=settings.wechat_api_base, store=cache.client())
         for app in settings.apps
     }
-    return Desk(PayClient(merchant), keys, terms, apis)
+    return Desk(PayClient(merchant), keys, terms, apis, settings.bills_folder)
 
 
 def register(app: Flask, settings: Settings) -> None:

@@ -49,6 +49,7 @@ TEMPLATES: tuple[Template, ...] = (
         "订单与兑换券",
         "pages/orders/index",
         {
+            "order.shipped": "已发货",
             "order.refunding": "退款中",
             "order.refunded": "已退款",
             "order.late": "原路退回",

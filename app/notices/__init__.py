@@ -17,7 +17,7 @@ ALSO_BY_MESSAGE = frozenset(
     {
         *("record.held", "record.rejected", "record.reversed", "appeal.granted", "appeal.refused"),
         *("award.paid", "award.manual", "credits.expiring", "code.expiring"),
-        *("order.refunding", "order.refunded", "order.late", "order.timed_out"),
+        *("order.shipped", "order.refunding", "order.refunded", "order.late", "order.timed_out"),
         *("recovery.asked", "recovery.done", "ticket.answered"),
     }
 )

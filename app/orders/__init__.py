@@ -16,6 +16,7 @@ from app.orders.paying import (
     due_to_end,
     end_unpaid,
     is_due,
+    refund_by_bank,
     take_refund,
     take_transaction,
 )
@@ -29,6 +30,6 @@ __all__ = [
     "PRICE_CHANGED", "SHIPPED_ALREADY", "SLOT_FULL", "SLOT_NEEDED", "STATE_GROUPS", "TOO_MANY_ADDRESSES", "Order",
     "Place", "Placed", "Taken", "Wish", "address_of", "addresses", "appid", "begin_end", "begin_payment",
     "bookings", "cart", "check_out", "due_to_end", "end_unpaid", "invoices", "is_due", "line", "of_person",
-    "of_transfers", "parcels", "place", "refund", "refund_again", "refund_part", "take_refund",
+    "of_transfers", "parcels", "place", "refund", "refund_again", "refund_by_bank", "refund_part", "take_refund",
     "take_transaction",
 ]  # fmt: skip

@@ -197,6 +197,18 @@ def take_refund(fact: RefundFact, *, at: datetime) -> Taken:
     return Taken("accepted", None, payment.id)
 
 
+def refund_by_bank(*, refund_id: int, evidence: str, by: str, approval_id: int, at: datetime) -> payments.Refund:
+    """A refund that WeChat can't bring to its payer was paid by the bank. Raises NOT_FOUND, REFUND_NOT_STUCK."""
+    look = session().get(payments.Refund, refund_id)
+    if look is None:
+        raise NOT_FOUND(refund=str(refund_id))
+    order = _locked(session().get_one(Payment, look.payment_id).subject_ref)
+    payment, refund_row = payments.locked(look.payment_id), refunds.locked(refund_id)
+    refunds.transferred(payment, refund_row, evidence=evidence, by=by, approval_id=approval_id, at=at)
+    _refunded(order, payment, refund_row, at)
+    return refund_row
+
+
 def _refunded(order: Order, payment: Payment, refund_row: payments.Refund, at: datetime) -> None:
     if order.state == "refunding" and payment.state == "paid" and refunds.all_back(payment):
         order.state, order.ended_at = "refunded", at

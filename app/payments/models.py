@@ -15,7 +15,7 @@ from app.db import Model, id_column
 
 STATES = ("created", "waiting", "closing", "closed", "failed", "paid", "late")
 OPEN = ("created", "waiting", "closing")
-REFUND_STATES = ("asked", "processing", "success", "abnormal", "closed")
+REFUND_STATES = ("asked", "processing", "success", "abnormal", "closed", "transferred")
 
 
 class Payment(Model):
@@ -97,14 +97,22 @@ class PaymentStep(Model):
 
 
 class Refund(Model):
-    """One business refund. Its number is made and committed before WeChat hears of it, and repeated until the end."""
+    """One business refund. Its number is made and committed before WeChat hears of it, and repeated until the end.
+
+    ``transferred``: WeChat could not do it, and we have paid by the bank instead; ``evidence`` says by which transfer.
+    """
 
     __tablename__ = "refunds"
     __table_args__ = (
         UniqueConstraint("out_refund_no"),
         CheckConstraint("out_refund_no ~ '^[0-9A-Za-z_|*@-]{6,64}$'", name="number"),
         CheckConstraint("fen > 0", name="fen"),
-        CheckConstraint("state in ('asked','processing','success','abnormal','closed')", name="state"),
+        CheckConstraint("state in ('asked','processing','success','abnormal','closed','transferred')", name="state"),
+        CheckConstraint(
+            "(state = 'transferred') = (evidence is not null) and (evidence is null) = (transferred_at is null)"
+            " and (evidence is null) = (approval_id is null)",
+            name="transferred",
+        ),
         CheckConstraint("(state = 'success') = (success_at is not null)", name="success"),
         Index("ix_refunds_payment", "payment_id"),
         Index("ix_refunds_due", "next_look_at", postgresql_where=text("next_look_at is not null")),
@@ -133,6 +141,9 @@ class Refund(Model):
     problem: Mapped[str | None] = mapped_column(Text)
     fee_millifen: Mapped[int] = mapped_column(server_default=text("0"))
     billed_day: Mapped[date | None] = mapped_column(Date)
+    evidence: Mapped[str | None] = mapped_column(Text)
+    transferred_at: Mapped[datetime | None]
+    approval_id: Mapped[int | None] = mapped_column(ForeignKey("approvals.id"))
 
 
 class PaymentNotice(Model):

@@ -15,6 +15,7 @@ from app.payments.models import Payment, Refund
 from app.units import FEN
 
 CLEARING, ORDER_MONEY, REFUND_DUE, FEES = "wechat", "order_money", "refund_due", "payment_fees"
+BANK = "bank"
 
 
 def set_aside(payment: Payment, out_refund_no: str, fen: int, *, at: datetime) -> int:
@@ -27,6 +28,13 @@ def pay_back(payment: Payment, refund: Refund, *, at: datetime) -> int:
     """A refund has reached the payer."""
     due, clearing = _accounts(payment, REFUND_DUE, CLEARING)
     return _post(payment, "refund.end", refund.out_refund_no, [(due, -refund.fen), (clearing, refund.fen)], at)
+
+
+def pay_by_bank(payment: Payment, refund: Refund, *, at: datetime) -> int:
+    """A refund was paid out of our account at the bank, which like ``wechat`` counts negative what stands there."""
+    (due,) = _accounts(payment, REFUND_DUE)
+    bank = ledger.account(program_id=payment.program_id, asset=FEN, kind=BANK)
+    return _post(payment, "refund.transfer", refund.out_refund_no, [(due, -refund.fen), (bank, refund.fen)], at)
 
 
 def keep(payment: Payment, refund: Refund, *, at: datetime) -> int:

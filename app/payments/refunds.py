@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app import later
+from app import audit, later
 from app.db import run, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.payments import differences, money
@@ -20,7 +20,8 @@ REFUNDABLE_FOR = timedelta(days=365)
 APART = timedelta(minutes=1)
 # The refund query's pace (section 5.6): every minute for five minutes, then slower.
 LOOKS = tuple(timedelta(minutes=after) for after in (1, 1, 1, 1, 1, 5, 10, 20, 30))
-OVER = ("success", "closed")
+OVER = ("success", "closed", "transferred")
+BACK = ("success", "transferred")
 
 REFUND_TOO_MUCH = declare(
     "refund_too_much",
@@ -42,6 +43,12 @@ REFUND_UNDERWAY = declare(
     Kind.CONFLICT,
     zh="该付款有一笔退款正在处理，或刚刚提交，请稍后再试。",
     en="A refund of this payment is under way or was asked a moment ago. Wait for it.",
+)
+REFUND_NOT_STUCK = declare(
+    "refund_not_stuck",
+    Kind.CONFLICT,
+    zh="该退款仍由微信支付处理，不能记为银行转账。",
+    en="WeChat Pay still works on this refund, so it can't be noted as a bank transfer.",
 )
 NOT_PAID = declare("not_paid", Kind.CONFLICT, zh="该订单尚未付款，无需退款。", en="It isn't paid, so there is nothing to refund.")  # fmt: skip  # noqa: E501
 
@@ -117,6 +124,8 @@ def problem_of(payment: Payment, refund: Refund, fact: RefundFact) -> str | None
 
 def take(payment: Payment, refund: Refund, fact: RefundFact, *, at: datetime) -> bool:
     """What WeChat says about a locked refund that fits; answers whether it changed anything. Success stays success."""
+    if refund.state == "transferred" and fact.status == "SUCCESS":
+        _trouble(payment, refund, "refund_twice", at)
     if refund.state in OVER:
         return False
     refund.refund_id = fact.refund_id
@@ -163,10 +172,29 @@ def give_up(payment: Payment, refund: Refund, *, problem: str, at: datetime, aga
     _trouble(payment, refund, f"refund_{problem}", at)
 
 
+def check_stuck(refund: Refund) -> None:
+    """Raise REFUND_NOT_STUCK unless WeChat has said for good that it can't bring this refund to its payer."""
+    if refund.state != "abnormal" and not (refund.state in ("asked", "processing") and refund.next_look_at is None):
+        raise REFUND_NOT_STUCK(state=refund.state)
+
+
+def transferred(payment: Payment, refund: Refund, *, evidence: str, by: str, approval_id: int, at: datetime) -> None:
+    """A stuck refund was paid by bank transfer, see ``evidence``; both rows are locked. Raises REFUND_NOT_STUCK."""
+    check_stuck(refund)
+    refund.end_transfer_id = money.pay_by_bank(payment, refund, at=at)
+    before, refund.state, refund.next_look_at = refund.state, "transferred", None
+    refund.evidence, refund.transferred_at, refund.approval_id = evidence, at, approval_id
+    session().flush()
+    audit.write(
+        actor=by, action="refund.transfer", object_type="refund", object_id=refund.id, at=at,
+        program_id=payment.program_id, before={"state": before}, after={"fen": refund.fen}, reason=evidence,
+    )  # fmt: skip
+
+
 def all_back(payment: Payment) -> bool:
     """Whether every fen of a payment has reached the payer."""
     query = select(func.coalesce(func.sum(Refund.fen), 0)).where(Refund.payment_id == payment.id)
-    return bool(session().execute(query.where(Refund.state == "success")).scalar_one() == payment.total_fen)
+    return bool(session().execute(query.where(Refund.state.in_(BACK))).scalar_one() == payment.total_fen)
 
 
 def locked(refund_id: int) -> Refund:

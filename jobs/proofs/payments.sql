@@ -27,7 +27,8 @@ union all
 select 'refunded', p.out_trade_no from orders o
 join payments p on p.subject_ref = o.id and p.subject_kind = 'order' and p.state = 'paid'
 where o.state = 'refunded'
-  and p.total_fen <> (select coalesce(sum(r.fen), 0) from refunds r where r.payment_id = p.id and r.state = 'success');
+  and p.total_fen <> (select coalesce(sum(r.fen), 0) from refunds r where r.payment_id = p.id
+                     and r.state in ('success', 'transferred'));
 
 -- PAY-4: A payment's steps follow each other, are allowed ones, and end in its state.
 with steps as (

@@ -30,3 +30,15 @@ alter table shipments
   add column reminded_at timestamp with time zone,
   add column received_at timestamp with time zone,
   add column settled_at timestamp with time zone;
+
+-- A refund that WeChat can't bring to the payer's account or card was paid by the bank: two persons, with evidence.
+alter table refunds drop constraint ck_refunds_state;
+alter table refunds add constraint ck_refunds_state
+  check (state in ('asked','processing','success','abnormal','closed','transferred'));
+alter table refunds
+  add column evidence text,
+  add column transferred_at timestamp with time zone,
+  add column approval_id bigint,
+  add constraint ck_refunds_transferred check ((state = 'transferred') = (evidence is not null)
+    and (evidence is null) = (transferred_at is null) and (evidence is null) = (approval_id is null)),
+  add constraint fk_refunds_approval_id foreign key (approval_id) references approvals (id);

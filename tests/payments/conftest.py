@@ -130,7 +130,13 @@ def shop(clean_db: Any, box: Sandbox, slot: Any, tmp_path: Path) -> Iterator[Sho
     base = f"http://127.0.0.1:{server.server_port}"
     environ = box.environ(keys()[1], tmp_path, base)
     settings = config.load(
-        {"DIANDI_ENV": "test", "DATABASE_URL": slot.database_url, "REDIS_URL": slot.redis_url, **environ}
+        {
+            "DIANDI_ENV": "test",
+            "DATABASE_URL": slot.database_url,
+            "REDIS_URL": slot.redis_url,
+            "BILLS_FOLDER": str(tmp_path / "bills"),
+            **environ,
+        }
     )
     with clean_db.app_context():
         desk = make(settings)

@@ -221,8 +221,8 @@ def refunded(shop: Shop, order: str, reason: str = "商品缺货") -> None:
         orders.refund(order_id=int(order), reason=reason, asked_by="operator:lin", at=now())
 
 
-def paid_order(shop: Shop, reference: str = "one") -> str:
-    order = shop.order(reference)
+def paid_order(shop: Shop, reference: str = "one", **changes: Any) -> str:
+    order = shop.order(reference, **changes)
     shop.box.pay(shop.call_up(order))
     shop.settle()
     assert shop.state(order) == "paid"

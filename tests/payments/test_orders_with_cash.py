@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from app import funding, mall, orders, payments, redemptions
+from app import approvals, funding, mall, orders, payments, redemptions
 from app.db import run, session, transaction
 from app.errors import Refusal
 from app.funding import queries
@@ -454,3 +454,26 @@ def test_whoever_leaves_is_told_of_unpaid_orders_and_of_refunds_on_their_way(
     losses, _ = personal_data.losses(person, AT)
     told = {str(one["what"]): one.get("amount") for one in losses}
     assert (told["unpaid_order"], told["refund_under_way"]) == (100, asked.fen)
+
+
+def test_a_refund_that_wechat_cant_do_is_paid_by_the_bank(town: World, order: orders.Order) -> None:
+    with transaction():
+        payment = cash.pay(order)
+    with transaction():
+        refund = orders.refund(order_id=order.id, reason="x", asked_by="operator:lin", at=AT)
+        approval = approvals.ask(action="x", payload={}, reason="x", maker="operator:lin", at=AT)
+    told = {"refund_id": refund.id, "evidence": "ICBC 2026112500017", "by": "operator:wu", "approval_id": approval.id}
+    with refused("refund_not_stuck"):
+        orders.refund_by_bank(**told, at=AT)
+    with transaction():
+        orders.take_refund(cash.back(refund, status="ABNORMAL"), at=AT)
+    with transaction():
+        orders.refund_by_bank(**told, at=AT)
+    assert (state(order), cash.refunds_of(payment)[0].state) == ("refunded", "transferred")
+    assert (fen("refund_due", payment), fen("order_money", payment), fen("wechat")) == (0, 0, -990)
+    assert payments.differences.open_by_kind() == {"refund_abnormal": 1}
+    with transaction():
+        assert orders.take_refund(cash.back(refund), at=AT).outcome == "known"
+    assert payments.differences.open_by_kind() == {"refund_abnormal": 1, "refund_twice": 1}, "WeChat paid as well"
+    with refused("refund_not_stuck"):
+        orders.refund_by_bank(**told, at=AT)

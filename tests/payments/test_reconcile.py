@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests import cash, world
 from tests.given import AT
 from tests.payments.conftest import Shop
 from tests.payments.test_flow import paid_order, refunded
+from till import kept_bills
 from wechat.pay import errors as pay
 from wechat.pay.bills import FundLine, TradeLine
 from wechat.sandbox.pay.bills import Plant
@@ -251,6 +254,37 @@ def test_a_bill_that_is_not_there_yet_or_damaged_compares_nothing(books: Shop) -
 
 
 @race
+def test_bills_are_kept_as_they_came(books: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    day, folder = tomorrow(books), tmp_path / "bills"
+    reconcile(books, day, dry_run=True)
+    assert not folder.exists(), "a dry run writes nothing"
+    for _ in range(2):
+        reconcile(books, day)
+    one = list(kept_bills.kept(folder, verify=True))
+    assert [(it.mchid, it.day, it.kind, it.whole) for it in one] == [
+        (books.desk.mchid, day, "funds", True),
+        (books.desk.mchid, day, "trade", True),
+    ]
+    compared = {row.kind: row.sha1 for row in books.sql("select kind, sha1 from bill_days")}
+    assert {it.kind: it.sha1 for it in one} == compared
+    assert all(it.path.stat().st_mode & 0o077 == 0 for it in one), "payers stand in them"
+    number = books.sql("select out_trade_no from payments order by id limit 1")[0].out_trade_no
+    settings = replace(books.app.config["SETTINGS"], bills_folder=folder)
+    monkeypatch.setitem(books.app.config, "SETTINGS", settings)
+    run_cli = books.app.test_cli_runner().invoke
+    assert run_cli(args=["payments", "bills", "--verify", "--copy", str(tmp_path / "out")]).exit_code == 0
+    assert number in (tmp_path / "out" / f"{day}-trade-{compared['trade']}.csv").read_text()
+    books.box.bills.plants.append(Plant("amount", number, 7))
+    reconcile(books, day)
+    assert len(list(kept_bills.kept(folder))) == 3, "another bill of the day stands beside the first"
+    one[0].path.write_bytes(one[0].path.read_bytes()[:-9])
+    told = run_cli(args=["payments", "bills", "--verify"])
+    assert (told.exit_code, told.output.count("DAMAGED")) == (1, 1)
+    assert kept_bills.forget(folder, day + kept_bills.KEPT_FOR) == 0
+    assert kept_bills.forget(folder, day + kept_bills.KEPT_FOR + timedelta(days=1)) == 3
+
+
+@race
 def test_the_commands_and_the_second_person(books: Shop) -> None:
     with books.app.app_context(), transaction():
         for handle in ("lin", "wu"):
@@ -279,5 +313,13 @@ def test_the_commands_and_the_second_person(books: Shop) -> None:
     assert books.state(str(order)) == "refunding"
     life = run_cli(args=["payments", "show", number])
     assert "waiting → paid" in life.output and f"refund {number}R1" in life.output
+    refund = str(books.sql("select max(id) as id from refunds")[0].id)
+    words = ["payments", "transferred", refund, "--evidence", "ICBC 2026112500017, receipt 41", "--as", "lin"]
+    assert "refund_not_stuck" in run_cli(args=words).output, "WeChat still works on it"
+    books.change(f"update refunds set state = 'abnormal', next_look_at = null where id = {refund}")
+    approval = run_cli(args=words).output.split()[1]
+    assert run_cli(args=["approvals", "approve", approval, "--as", "lin"]).exit_code == 1
+    assert "were paid by the bank" in run_cli(args=["approvals", "approve", approval, "--as", "wu"]).output
+    assert books.state(str(order)) == "refunded"
     assert run_cli(args=["payments", "reconcile", "yesterday"]).exit_code == 2
     assert run_cli(args=["payments", "settle", "999", "--reason", "x", "--as", "lin"]).exit_code == 1

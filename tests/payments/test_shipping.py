@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app import messages
 from tests.payments.conftest import Shop
 from tests.payments.test_flow import paid_order, refunded
 from wechat.sandbox.faults import Fault
@@ -51,7 +52,9 @@ def test_two_uploaders_send_it_once(shop: Shop) -> None:
 
 def test_a_parcel_waits_until_it_is_on_its_way(shop: Shop) -> None:
     shop.change("update items set kind = 'parcel' where price_fen > 0")
-    order = paid_order(shop)
+    where = {"name": "李雷", "phone": "13800000000", "province": "山东省", "city": "威海市", "detail": "滨海路 1 号"}
+    address = shop.call("POST", "/addresses", body=where, status=201)["id"]
+    order = paid_order(shop, address_id=address)
     shop.box.clock.advance(11)
     shop.sweep()
     assert shipments(shop) == [("waiting", None, 0)]
@@ -68,6 +71,10 @@ def test_a_parcel_waits_until_it_is_on_its_way(shop: Shop) -> None:
     assert shipments(shop)[0][0] == "sent"
     kept = shop.box.order(shop.stored(order).out_trade_no).shipping  # type: ignore[union-attr]
     assert (kept["kind"], kept["parcels"][0]["tracking_no"]) == (1, "7351")
+    told = shop.call("GET", "/notices")["items"]
+    assert [one["kind"] for one in told].count("order.shipped") == 1
+    with shop.app.app_context():
+        assert messages.template_for("order.shipped").name == "order", "told in WeChat too"  # type: ignore[union-attr]
 
 
 def test_what_is_refunded_ships_nothing(shop: Shop) -> None:
