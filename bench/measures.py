@@ -72,7 +72,7 @@ class Measure:
 
 def table() -> tuple[Measure, ...]:
     """All measures. Imported late: each file brings the feature that it measures."""
-    from bench import bulk, payments, postings, reads, redeem, sponsors, writes
+    from bench import bulk, mall, payments, postings, reads, redeem, sponsors, writes
 
     return (
         Measure("F", "constant route, requests/s", floor_rate, unit="/s"),
@@ -85,6 +85,12 @@ def table() -> tuple[Measure, ...]:
         Measure("one-sponsor", "32 clients on one budget / on 32", sponsors.one_against_many, 0.85),
         Measure("import", "100,000 records from a file to the boards", bulk.import_rate, 1_500, unit="/s"),
         Measure("import-mb", "greatest size of the import", bulk.import_memory, 400, at_most=True, unit="MB"),
+        Measure("catalogue", "a page of items for everybody, cached", mall.catalogue, 0.75, unit="F"),
+        Measure("for-me", "the same with a session", mall.for_me, 0.60, unit="F"),
+        Measure("uncached", "the same, never asked before", mall.uncached, 0.35, unit="F"),
+        Measure("order", "POST /api/v1/orders over 64 items", mall.order, 0.10, unit="F"),
+        Measure("hot-item", "orders on one item / over 64", mall.hot_item, 0.70),
+        Measure("pool", "import of 100,000 pool codes", mall.pool_import, 30, at_most=True, unit="s"),
         Measure("redeem", "a scan, spent and owed through the ledger", redeem.redeem, 0.12, unit="F"),
         Measure("login", "sign-in by a WeChat code", payments.login, 0.06, unit="F"),
         Measure("notice", "a payment notice, verified and settled", payments.notice, 0.08, unit="F"),

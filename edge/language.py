@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import has_request_context, request
+
+KEPT = "diandi.language"
 
 
 def language() -> str:
-    """``zh`` or ``en``."""
+    """``zh`` or ``en``; decided once a request, for a page of lines asks for it a hundred times."""
     if not has_request_context():
         return "zh"
-    wanted = request.headers.get("Accept-Language", "")
+    known: dict[str, Any] = request.environ
+    if KEPT not in known:
+        known[KEPT] = _wanted(request.headers.get("Accept-Language", ""))
+    found: str = known[KEPT]
+    return found
+
+
+def _wanted(wanted: str) -> str:
     if not wanted or wanted.startswith("zh"):
         return "zh"
     best, best_weight = "zh", 0.0

@@ -131,14 +131,13 @@ def check_out(login: Login, body: dict[str, Any]) -> Response:
         till.get()
     at = now()
 
-    def command() -> tuple[list[dict[str, Any]], bool]:
+    def command() -> list[orders.Placed]:
         with transaction():
-            placed = orders.check_out(person_id=login.person_id, client_ref=body["client_ref"], wishes=wishes, at=at)
-            rows = [orders.line(one.order_id, login.person_id) for one in placed]
-            return shown(rows, login.person_id), any(one.fresh for one in placed)
+            return orders.check_out(person_id=login.person_id, client_ref=body["client_ref"], wishes=wishes, at=at)
 
-    found, fresh = retrying(command)
-    return answer({"items": found}, 201 if fresh else 200)
+    placed = retrying(command)
+    found = shown([orders.line(one.order_id, login.person_id) for one in placed], login.person_id)
+    return answer({"items": found}, 201 if any(one.fresh for one in placed) else 200)
 
 
 def _cart(person_id: int) -> dict[str, Any]:

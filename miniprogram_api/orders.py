@@ -158,13 +158,14 @@ def place(login: Login, body: dict[str, Any]) -> Response:
         till.get()  # without a merchant nothing is held that nobody could pay
     wish = orders.Wish(**body)
 
-    def command() -> tuple[dict[str, Any], bool]:
+    def command() -> orders.Placed:
         with transaction():
-            placed = orders.place(person_id=login.person_id, client_ref=client_ref, wish=wish, at=at)
-            return shown([orders.line(placed.order_id, login.person_id)], login.person_id)[0], placed.fresh
+            return orders.place(person_id=login.person_id, client_ref=client_ref, wish=wish, at=at)
 
-    found, fresh = retrying(command)
-    return answer(found, 201 if fresh else 200)
+    placed = retrying(command)
+    # Read after the commit: the item's row, which everybody wants, is let go first.
+    found = shown([orders.line(placed.order_id, login.person_id)], login.person_id)[0]
+    return answer(found, 201 if placed.fresh else 200)
 
 
 @routes.get("/orders")

@@ -45,8 +45,20 @@ _STANDING = """
 """
 
 
+_CHOOSY = """
+    select exists (
+      select from items where program_id = %(program)s and state = 'on_sale'
+        and (audience_units is not null or audience_tags is not null or least_level > 0)) as choosy
+"""
+
+
 def standing(program_id: int, person_id: int) -> Standing:
-    """A person's standing, remembered for a moment; what guards an order is read with the order."""
+    """A person's standing as far as a program's items ask for it: most are for everybody, and nobody is looked up.
+
+    Remembered for a moment; what guards an order is read with the order.
+    """
+    if not remember(("choosy", program_id), lambda: bool(read(_CHOOSY, {"program": program_id})[0].choosy)):
+        return EVERYBODY
     return remember(("standing", program_id, person_id), lambda: _standing(program_id, person_id))
 
 

@@ -31,7 +31,8 @@ def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
 
 def erase(person_id: int, at: datetime) -> None:
     """A place in a line goes to the next; what was kept in sight is forgotten."""
-    for row in run("select item_id from waitlist where person_id = %(person)s and state in ('waiting', 'offered')", {"person": person_id}):
+    query = "select item_id from waitlist where person_id = %(person)s and state in ('waiting', 'offered')"
+    for row in run(query, {"person": person_id}):
         wants.leave(person_id=person_id, item_id=row.item_id)
     run("delete from waitlist where person_id = %(person)s", {"person": person_id})
     run("delete from favourites where person_id = %(person)s", {"person": person_id})

@@ -11,16 +11,18 @@ from app.db import read
 from app.errors import NOT_FOUND
 from app.mall.audience import EVERYBODY, Standing
 
-_ITEMS = """
-    select i.id, i.code, i.kind, i.name, i.name_en, i.text_zh, i.text_en, i.picture, i.price_credits, i.price_fen,
-           i.available, i.total, i.uses, i.per_person, i.per_period, i.period_kind, i.valid_days, i.on_expiry,
-           i.extend_days, i.no_show, i.refundable, i.provinces, i.sale_from, i.sale_until, i.state, i.merchant_id,
-           i.audience_units, i.audience_tags, i.least_level, i.project_id,
-           coalesce(m.name, w.name) as merchant, coalesce(m.name_en, w.name_en) as merchant_en, s.name as sponsor,
-           s.name_en as sponsor_en, s.logo_url, c.code as category,
+_LINE = """
+    select i.id, i.code, i.kind, i.name, i.name_en, i.picture, i.price_credits, i.price_fen, i.available, i.per_person,
+           i.sale_from, i.sale_until, coalesce(m.name, w.name) as merchant,
+           coalesce(m.name_en, w.name_en) as merchant_en, s.name as sponsor, s.name_en as sponsor_en, s.logo_url, c.code as category,
            i.state = 'on_sale' and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)
              as on_sale,
            (select min(r.due_at) from restocks r where r.item_id = i.id and r.done_at is null) as restock_at
+"""
+_MORE = """, i.text_zh, i.text_en, i.uses, i.per_period, i.period_kind, i.valid_days, i.on_expiry, i.extend_days,
+           i.no_show, i.refundable, i.provinces, i.merchant_id
+"""
+_FROM = """
     from items i left join merchants m on m.id = i.merchant_id left join welfare_projects w on w.id = i.project_id
     left join sponsors s on s.id = i.sponsor_id left join item_categories c on c.id = i.category_id
     where i.program_id = %(program)s and i.state <> 'draft'
@@ -74,7 +76,7 @@ def shelf(
         **wanted,
     }
     filters = "".join(_FILTERS[name] for name in wanted)
-    return read(_ITEMS + _ON_SALE + filters + " order by i.id limit %(limit)s", values)
+    return read(_LINE + _FROM + _ON_SALE + filters + " order by i.id limit %(limit)s", values)
 
 
 def _plain(text: str) -> str:
@@ -84,7 +86,7 @@ def _plain(text: str) -> str:
 
 def item(program_id: int, item_id: int, *, at: datetime) -> Any:
     """One item of a program, also when it is sold no longer. Raises NOT_FOUND."""
-    rows = read(_ITEMS + " and i.id = %(item)s", {"program": program_id, "item": item_id, "at": at})
+    rows = read(_LINE + _MORE + _FROM + " and i.id = %(item)s", {"program": program_id, "item": item_id, "at": at})
     if not rows:
         raise NOT_FOUND(item=str(item_id))
     return rows[0]
