@@ -22,6 +22,7 @@ from devkit.servers import Servers, ServersError
 HISTORIES = 10_000
 KILL_SECONDS = 90.0
 ORDERS = 1_000
+ATTEMPTS = 6_000  # on two thirds as many units
 
 
 @dataclass
@@ -60,6 +61,8 @@ def proof(arguments: list[str]) -> int:
             _kills(report, options, servers, environ)
         if servers is not None and options.orders > 0:
             _payments(report, options, servers, environ)
+        if servers is not None and options.attempts > 0:
+            _flash(report, options, servers, environ)
         _invariants(report, environ)
         if servers is not None:
             _boards(report, environ)
@@ -73,6 +76,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--histories", type=int, default=HISTORIES, help=f"how many (default {HISTORIES})")
     parser.add_argument("--kill-seconds", type=float, default=KILL_SECONDS, help="load and kills; 0 leaves them out")
     parser.add_argument("--orders", type=int, default=ORDERS, help=f"paid through the local WeChat (default {ORDERS})")
+    parser.add_argument("--attempts", type=int, default=ATTEMPTS, help=f"of a flash sale (default {ATTEMPTS})")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="for everything that is drawn")
     return parser.parse_args(arguments)
 
@@ -147,6 +151,22 @@ def _payments(report: Report, options: argparse.Namespace, servers: Servers, env
     report.add("  fen", fen, not seen.fen)
     for line in [*seen.unfinished, *seen.unmatched, *seen.twice, *seen.forged, *seen.fen][:20]:
         print(f"         {line}")
+
+
+def _flash(report: Report, options: argparse.Namespace, servers: Servers, environ: dict[str, str]) -> None:
+    from devkit.proof.flash import CONNECTIONS, sale
+
+    stock = options.attempts * 2 // 3
+    seen = sale(servers, environ, attempts=options.attempts, stock=stock, seed=options.seed)
+    kills = ", ".join(f"{what} {count}" for what, count in sorted(seen.kills.items()))
+    report.add(
+        "flash sale",
+        f"{seen.attempts} on {stock} units by {CONNECTIONS} connections in {seen.seconds:.0f} s, kill -9: {kills}",
+    )
+    told = f"{seen.orders} orders, {seen.sold_out} sold out, otherwise {dict(seen.others) or 'nothing'}"
+    stored = f"stored {seen.stored}, stock {seen.counters}, entries sum to {seen.entries}, doubled {seen.doubled}"
+    report.add("  told", told, seen.fine)
+    report.add("  kept", stored, seen.fine)
 
 
 def _invariants(report: Report, environ: dict[str, str]) -> None:

@@ -75,7 +75,7 @@ def under_load(servers: Servers, environ: dict[str, str], *, seconds: float, see
             time.sleep(chance.uniform(*BETWEEN_SECONDS))
             target = TARGETS[turn % len(TARGETS)]
             turn += 1
-            _kill(target, children, servers, chance)
+            kill(target, children, servers, chance)
             outcome.kills[target] += 1
         ready(address, children)
         time.sleep(1.0)
@@ -153,7 +153,8 @@ def ready(address: tuple[str, int], children: dict[str, Child]) -> None:
 # -- the kills
 
 
-def _kill(target: str, children: dict[str, Child], servers: Servers, chance: random.Random) -> None:
+def kill(target: str, children: dict[str, Child], servers: Servers, chance: random.Random) -> None:
+    """End ``web`` (one process of it), ``worker`` or ``postgres`` without a word; what doesn't come back is started."""
     if target == "web":
         kill_web(children["web"], chance)
     elif target == "worker":
