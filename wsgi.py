@@ -9,6 +9,7 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import commands
+import commands.windup
 import courier
 import demo.cli
 import edge
@@ -61,6 +62,7 @@ def create_app(settings: config.Settings | None = None) -> APIFlask:
     ingestion.files.cli.register(app)
     methodologies_cli.register(app)
     operators_cli.register(app, make_scenarios=from_templates.offer_all, copy_scenarios=from_templates.drafts_of)
+    commands.windup.register(app)
     till.register(app, settings)
     courier.register(app, settings)
     miniprogram_api.register(app, settings)

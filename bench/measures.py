@@ -72,7 +72,7 @@ class Measure:
 
 def table() -> tuple[Measure, ...]:
     """All measures. Imported late: each file brings the feature that it measures."""
-    from bench import bulk, mall, payments, postings, reads, redeem, sponsors, writes
+    from bench import bulk, mall, payments, postings, reads, redeem, sponsors, statements, writes
 
     return (
         Measure("F", "constant route, requests/s", floor_rate, unit="/s"),
@@ -96,6 +96,9 @@ def table() -> tuple[Measure, ...]:
         Measure("notice", "a payment notice, verified and settled", payments.notice, 0.08, unit="F"),
         Measure("burst", "p99 of 1,000 notices by 32 connections", payments.burst, 5, at_most=True, unit="s"),
         Measure("reconcile", "a bill of 100,000 lines", payments.reconcile_seconds, 30, at_most=True, unit="s"),
+        Measure("statement-csv", "1,000,000 redemptions as CSV", statements.csv_seconds, 60, at_most=True, unit="s"),
+        Measure("statement-xlsx", "the same as XLSX", statements.xlsx_seconds, 150, at_most=True, unit="s"),
+        Measure("statement-mb", "growth of memory meanwhile", statements.growth_mb, 200, at_most=True, unit="MB"),
         Measure("rebuild", "a board of 1,000,000 scores", bulk.rebuild_seconds, 15, at_most=True, unit="s"),
         Measure("redis", "bytes a member of that board", bulk.bytes_a_member, 90, at_most=True, unit="B"),
     )

@@ -325,6 +325,23 @@ def verify(code: str, statement_id: int | None) -> None:
         raise SystemExit(1)
 
 
+@group.command("sponsor")
+@program_option
+@click.argument("sponsor_code")
+@json_option
+def sponsor(code: str, sponsor_code: str, as_json: bool) -> None:
+    """A sponsor's money at every step, from deposit to payout. Exit 1 when the sums don't meet."""
+    with refused_with_words():
+        found = settlement.sponsor_view(programs.by_code(code).id, sponsor_code)
+        whole = {name: value for name, value in found.shown().items() if name != "budgets"}
+        rows = (
+            [*found.budgets, {name: whole.get(name, "all") for name in found.budgets[0]}] if found.budgets else [whole]
+        )
+        show(rows if not as_json else [found.shown()], as_json=as_json)
+    if not found.agrees:
+        raise SystemExit(1)
+
+
 @group.command("export")
 @click.argument("statement_id", type=int)
 @click.option("--format", "form", type=click.Choice(sorted(settlement.FORMATS)), default="csv")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app import clock, funding, later, leaderboards, people, records, redemptions, sources
+from app import clock, funding, later, leaderboards, people, records, redemptions, settlement, sources
 from app.db import retrying, transaction
 from jobs import mall, payments, rescue, wechat
 
@@ -108,6 +108,21 @@ def _expire_code(code_id: int, person_id: int, program_id: int) -> bool:
         return redemptions.expire(code_id=code_id, person_id=person_id, program_id=program_id, at=clock.now())
 
 
+def wind_up() -> int:
+    """Programs on their way out take the steps that are due; answers how many programs there are."""
+    with transaction():
+        found = settlement.due()
+    for program_id in found:
+        while retrying(partial(_step_out, program_id)):
+            pass
+    return len(found)
+
+
+def _step_out(program_id: int) -> bool:
+    with transaction():
+        return settlement.advance(program_id=program_id, at=clock.now())
+
+
 def purge_nonces() -> int:
     with transaction():
         return sources.purge_nonces(at=clock.now())
@@ -143,6 +158,7 @@ CRON: tuple[Cron, ...] = (
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),
     Cron("redemptions.expire", "*/10 * * * *", expire_codes),
+    Cron("settlement.wind_up", "40 16 * * *", wind_up),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
     Cron("mall.sweep", "* * * * *", mall.sweep),

@@ -242,7 +242,7 @@ def post_account(login: Login, shop: Shop, merchant: Merchant, body: dict[str, A
 
 @routes.put("/shops/<id:shop_id>/invoicing")
 @clerk(OWNER)
-@takes(InvoicingIn, example={"title": "成都小店有限公司", "tax_no": "91510100MA6CXXXX0X"})
+@takes(InvoicingIn, example={"title": "成都小店有限公司", "tax_no": "91510100MA6C12340X"})
 @gives(InvoicingShown)
 @refuses(NOT_STAFF, FORBIDDEN, INVALID_FIELD)
 def put_invoicing(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -> Response:

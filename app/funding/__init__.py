@@ -12,7 +12,7 @@ from app.funding.awards import (
     wallets_from,
     wallets_of,
 )
-from app.funding.expiry import expire_lots, remind
+from app.funding.expiry import expire_lots, expire_program, remind
 from app.funding.holds import give_back, hold, release, settle
 from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
 from app.funding.pending import pay_pending
@@ -36,6 +36,7 @@ __all__ = [
     "Wallets",
     "award",
     "expire_lots",
+    "expire_program",
     "finish",
     "give_back",
     "hold",

@@ -189,11 +189,14 @@ def with_boosts(requests: Sequence[AwardRequest]) -> list[AwardRequest]:
 
 
 def lot_end(terms: Any, at: datetime) -> datetime:
-    """When a lot that arrives now expires: at the end of the quarter ``lot_months`` on. The clock starts at arrival."""
+    """When a lot that arrives now expires: ``lot_months`` on, at the end of the terms' ``lot_rule`` (often a quarter).
+
+    The clock starts at arrival.
+    """
     day = clock.add_months(clock.business_day(at), terms.lot_months)
-    end = clock.period("season", day).ends
+    end = clock.period(terms.lot_rule, day).ends
     if end is None:
-        raise AssertionError("a season ends")
+        raise AssertionError("a lot ends")
     return end
 
 
@@ -225,7 +228,7 @@ def _batch(lines: Sequence[_Line], drafts: Sequence[Draft], at: datetime) -> dic
     cap_places: dict[caps.Key, int] = {}
     rows = []
     for number, line in enumerate(lines, start=1):
-        limits = caps.limits(line.request, line.terms)
+        limits = _stopped(line.request, at) or caps.limits(line.request, line.terms)
         rows.append(
             _row(number, line, at)
             | {
@@ -241,6 +244,22 @@ def _batch(lines: Sequence[_Line], drafts: Sequence[Draft], at: datetime) -> dic
         "caps": list(cap_places),
         "drafts": ledger.as_json(drafts),
     }
+
+
+def _stopped(request: AwardRequest, at: datetime) -> list[tuple[caps.Key, int]]:
+    """A program that is wound up awards nothing for acts from its last day on, and nothing at all after its window.
+
+    The record stands; what it would have earned is cut off by a cap of zero, with the program's end as its name.
+    """
+    ends = remember(("program's end", request.program_id), partial(_end_of_program, request.program_id))
+    if ends.no_awards_from is None or (request.occurred_at < ends.no_awards_from and at < ends.redeem_until):
+        return []
+    day = clock.business_day(ends.no_awards_from).isoformat()
+    return [((request.person_id, f"{caps.ENDED}:{request.program_id}", day), 0)]
+
+
+def _end_of_program(program_id: int) -> Any:
+    return run("select no_awards_from, redeem_until from programs where id = %(id)s", {"id": program_id})[0]
 
 
 def _row(number: int, line: _Line, at: datetime) -> dict[str, Any]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from app.funding.awards import AwardRequest
 
 Key = tuple[int, str, str]
+ENDED = "ended"
+"""Scope of the cap of zero in a program that is wound up."""
 
 
 def limits(request: AwardRequest, terms: Any) -> list[tuple[Key, int]]:

@@ -20,7 +20,12 @@ _DUE = """
     from lots l join wallets w on w.credits_account_id = l.account_id
     where l.remaining > 0 and l.expires_at <= %(at)s order by w.id, l.id limit %(limit)s
 """
-_LEFT = "select remaining from lots where id = %(id)s and expires_at <= %(at)s for update"
+_ALL = """
+    select l.id, l.budget_id, l.price_fen, l.account_id, w.person_id, w.program_id
+    from lots l join wallets w on w.credits_account_id = l.account_id
+    where l.remaining > 0 and l.program_id = %(program)s order by w.id, l.id limit %(limit)s
+"""
+_LEFT = "select remaining from lots where id = %(id)s for update"
 _SOON = """
     select l.id, l.remaining, l.expires_at, w.person_id, w.program_id
     from lots l join wallets w on w.credits_account_id = l.account_id
@@ -34,6 +39,14 @@ def expire_lots(*, at: datetime) -> int:
     if not due:
         return 0
     lock_wallets([(lot.person_id, lot.program_id) for lot in due], at=at)
+    return sum(_expire(lot, at) for lot in due)
+
+
+def expire_program(*, program_id: int, at: datetime) -> int:
+    """Expire what is left in a program whose window to redeem is over, one batch; answers how many, call again."""
+    due = run(_ALL, {"program": program_id, "limit": BATCH})
+    if due:
+        lock_wallets([(lot.person_id, lot.program_id) for lot in due], at=at)
     return sum(_expire(lot, at) for lot in due)
 
 
@@ -57,7 +70,7 @@ def remind(*, at: datetime) -> int:
 
 
 def _expire(lot: Any, at: datetime) -> bool:
-    left = run(_LEFT, {"id": lot.id, "at": at})
+    left = run(_LEFT, {"id": lot.id})
     if not left or left[0].remaining == 0:
         return False
     credits = left[0].remaining

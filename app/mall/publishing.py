@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
@@ -14,6 +14,7 @@ from app.funding.models import Budget
 from app.mall import stock
 from app.mall.kinds import KINDS
 from app.mall.models import Category, Item, Restock, Slot
+from app.programs.models import Terms
 
 ITEM_UNDERFUNDED = declare(
     "item_underfunded",
@@ -27,6 +28,12 @@ CASH_NOT_ALLOWED = declare(
     zh="现金部分只能用于实物（parcel）和线下真实服务（service），不能用于兑换券、捐赠或虚拟商品（微信平台规则）。",
     en="Only real goods (parcel) and real-world services (service) may ask for money: never vouchers, donations or"
     " virtual goods (a rule of WeChat's platform).",
+)
+ITEM_BELOW_FLOOR = declare(
+    "item_below_floor",
+    Kind.CONFLICT,
+    zh="该商品每 1000 积分兑换的价值低于现行条款承诺的最低价值。请提高结算价或降低积分价。",
+    en="Credits would buy less here than the terms promise. Raise the settlement price, or ask for fewer credits.",
 )
 USES_NOT_ALLOWED = declare(
     "uses_not_allowed",
@@ -75,7 +82,8 @@ def allow(*, kind: str, price_fen: int = 0, uses: int = 1) -> None:
 
 
 def publish(*, item: Item) -> None:
-    """Put an item on sale. Raises ITEM_UNDERFUNDED when its credits are worth less than its settlement price.
+    """Put an item on sale. Raises ITEM_UNDERFUNDED when its credits are worth less than its settlement price, and
+    ITEM_BELOW_FLOOR when they buy less than any version of the terms has promised.
 
     The cheapest budget of the program decides: credits of any of them may pay.
     """
@@ -154,3 +162,13 @@ def _funded(item: Item) -> None:
     worth = item.price_credits * price_fen // 1000
     if item.settlement_fen > worth:
         raise ITEM_UNDERFUNDED(settlement_fen=str(item.settlement_fen), worth_fen=str(worth))
+    promised = _floor(item.program_id)
+    if item.kind != "donation" and item.settlement_fen * 1000 < item.price_credits * promised:
+        least = -(-item.price_credits * promised // 1000)
+        raise ITEM_BELOW_FLOOR(settlement_fen=str(item.settlement_fen), least_fen=str(least))
+
+
+def _floor(program_id: int) -> int:
+    """The highest floor of any terms that credits in circulation may have been earned under, in fen per 1,000."""
+    query = select(func.coalesce(func.max(Terms.floor_fen), 0)).where(Terms.program_id == program_id)
+    return int(connection().execute(query).scalar_one())

@@ -14,6 +14,8 @@ from app.units import BPS, MICRO
 FORMAT = "diandi.credit/1"
 WAITING_ZH = "预算暂时用完，积分已登记，出资方补充资金后按先后顺序自动发放，无需操作。"
 WAITING_EN = "The budget is used up for now. Your credits are noted and paid in turn when the sponsor adds money."
+ENDED_ZH = "该项目自 {day} 起不再发放积分；记录照常保存，已有积分仍可在兑换期内使用。"
+ENDED_EN = "This program awards nothing since {day}. The record stands, and what you have can be spent in its window."
 CAPPED_ZH = "超过{whose}{span}积分上限，超出的 {cut} 分不计；减排量照常计入。{next}再行动又可获得积分。"
 CAPPED_EN = "Above the {span} cap of {whose}; the {cut} credits above it are not paid. The grams count in full. {next}"
 CARRIED_ZH = "不足 1 个积分，已累积到下一次。"
@@ -260,6 +262,8 @@ _SPANS = {
 def _capped(award: Any) -> dict[str, str]:
     """Which cap cut an award (``scenario:23/2026-11-18``, ``program:1/2026-W47``), by how much, until when."""
     scope, _, period = str(award.cut_by).partition("/")
+    if scope.startswith("ended:"):
+        return _said("program_ended", ENDED_ZH.format(day=period), ENDED_EN.format(day=period))
     kind = "week" if "W" in period else ("year", "month", "day")[period.count("-")]
     span_zh, span_en, next_zh, next_en = _SPANS[kind]
     whose_zh, whose_en = ("该项目", "this program") if scope.startswith("program:") else ("该场景", "this scenario")

@@ -113,11 +113,19 @@ def figure(program: Program, name: str) -> tuple[Figure, list[dict[str, Any]]]:
     return found, _rows(program, found)
 
 
+def _windup(program: Program) -> dict[str, Any] | None:
+    """Since when a program that ends awards nothing, and until when credits can be spent."""
+    if program.no_awards_from is None:
+        return None
+    return {"no_awards_from": program.no_awards_from, "redeem_until": program.redeem_until}
+
+
 def page(program: Program, *, at: datetime) -> dict[str, Any]:
     """Everything on a program's public page."""
     figures = {one.name: _rows(program, one) for one in FIGURES if one.name != "cover"}
     funds = cover(program.id, at=at)
     return {
+        "windup": _windup(program),
         "reductions": figures["reductions"][0],
         "acts": figures["acts"],
         "credits": figures["credits"][0],

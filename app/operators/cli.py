@@ -129,6 +129,8 @@ def show_terms(code: str) -> None:
 @click.option("--credits-per-kg", type=int)
 @click.option("--price-fen", type=int)
 @click.option("--lot-months", type=int)
+@click.option("--lot-rule", type=click.Choice(["day", "month", "season", "year"]))
+@click.option("--floor-fen", type=int, help="the least that 1,000 credits buy")
 @click.option("--daily-cap", type=int)
 @click.option("--text-zh", type=click.Path(exists=True, path_type=Path))
 @click.option("--text-en", type=click.Path(exists=True, path_type=Path))
@@ -231,7 +233,7 @@ def _copied(code: str, at: datetime) -> templates.Template:
 
 
 def _changed(draft: TermsDraft, changes: dict[str, Any]) -> TermsDraft:
-    named = {"credits_per_kg": "credits_per_kg", "price_fen": "price_fen", "lot_months": "lot_months"}
+    named = {name: name for name in ("credits_per_kg", "price_fen", "lot_months", "lot_rule", "floor_fen")}
     values: dict[str, Any] = {field: changes[option] for field, option in named.items() if changes[option] is not None}
     if changes["daily_cap"] is not None:
         values["daily_credits_cap"] = changes["daily_cap"]

@@ -70,7 +70,7 @@ def join(*, program: Program, person_id: int, shown: Pass, at: datetime) -> Memb
     NOT_FOUND for an unknown org-unit, and TOO_MANY after ten wrong codes in ten minutes (BUSY when that can't be
     counted: guessing stays shut).
     """
-    if program.state != "active":
+    if program.state != "active" or program.no_awards_from is not None:
         raise PROGRAM_RETIRED(program=program.code)
     _lock_person(person_id)
     member = _locked(program.id, person_id)

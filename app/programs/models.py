@@ -35,7 +35,6 @@ class Program(Model):
         CheckConstraint("kind in ('enterprise','community','city')", name="kind"),
         CheckConstraint("state in ('active','retired')", name="state"),
         CheckConstraint("settlement_period in ('week','month','season')", name="settlement_period"),
-        CheckConstraint("lot_rule in ('month','season','year')", name="lot_rule"),
         CheckConstraint("redeem_until > no_awards_from", name="window"),
     )
 
@@ -54,7 +53,6 @@ class Program(Model):
     intro_en: Mapped[str] = mapped_column(Text, server_default="")
     wechat_appid: Mapped[str | None] = mapped_column(Text)
     settlement_period: Mapped[str] = mapped_column(Text, server_default="month")
-    lot_rule: Mapped[str] = mapped_column(Text, server_default="season")
     no_awards_from: Mapped[datetime | None]
     redeem_until: Mapped[datetime | None]
 
@@ -63,7 +61,8 @@ class Terms(Model):
     """One immutable version of a program's promise: rates, shares, price, expiry, and the text people agree to.
 
     ``tier_bps`` is the share of credits per evidence tier in basis points; ``price_fen`` is what 1,000 credits cost a
-    sponsor; ``lot_months`` after arrival a lot expires at the end of its quarter.
+    sponsor; ``lot_months`` after arrival a lot expires, at the end of the day, month, season or year (``lot_rule``).
+    ``floor_fen`` is the least that 1,000 credits buy: nothing may be offered for less.
     """
 
     __tablename__ = "terms"
@@ -74,6 +73,7 @@ class Terms(Model):
         CheckConstraint("price_fen between 1 and 10000000", name="price"),
         CheckConstraint("lot_months between 1 and 120", name="lot_months"),
         CheckConstraint("floor_fen between 0 and price_fen", name="floor"),
+        CheckConstraint("lot_rule in ('day','month','season','year')", name="lot_rule"),
     )
 
     id: Mapped[int] = id_column()
@@ -86,6 +86,7 @@ class Terms(Model):
     multiplier_cap_bps: Mapped[int]
     lot_months: Mapped[int]
     floor_fen: Mapped[int] = mapped_column(server_default=text("0"))
+    lot_rule: Mapped[str] = mapped_column(Text, server_default="season")
     daily_credits_cap: Mapped[int | None]
     text_zh: Mapped[str] = mapped_column(Text)
     text_en: Mapped[str] = mapped_column(Text)

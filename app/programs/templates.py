@@ -25,6 +25,8 @@ class TermsDraft:
     daily_credits_cap: int | None
     text_zh: str
     text_en: str
+    floor_fen: int = 0
+    lot_rule: str = "season"
 
     def __post_init__(self) -> None:
         shares = [self.tier_bps.get(tier) for tier in TIERS]
@@ -32,6 +34,10 @@ class TermsDraft:
             raise ValueError("tier_bps names a share between 0 and 10000 for each of the tiers A to E")
         if not 10_000 <= self.multiplier_cap_bps <= 100_000:
             raise ValueError("multiplier_cap_bps lies between 10000 (no boost) and 100000")
+        if not 0 <= self.floor_fen <= self.price_fen:
+            raise ValueError("floor_fen lies between 0 and price_fen")
+        if self.lot_rule not in ("day", "month", "season", "year"):
+            raise ValueError("lot_rule is day, month, season or year")
         if not self.text_zh.strip() or not self.text_en.strip():
             raise ValueError("terms need a text in Chinese and English")
 

@@ -84,6 +84,8 @@ def draft_of(terms: Terms) -> TermsDraft:
         multiplier_cap_bps=terms.multiplier_cap_bps,
         lot_months=terms.lot_months,
         daily_credits_cap=terms.daily_credits_cap,
+        floor_fen=terms.floor_fen,
+        lot_rule=terms.lot_rule,
         text_zh=terms.text_zh,
         text_en=terms.text_en,
     )

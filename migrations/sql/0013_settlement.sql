@@ -1,16 +1,16 @@
 -- Statements: what a merchant is owed for a period, line by line, frozen by a hash from drawing to payout.
 alter table programs
   add column settlement_period text default 'month' not null,
-  add column lot_rule text default 'season' not null,
   add column no_awards_from timestamp with time zone,
   add column redeem_until timestamp with time zone,
   add constraint ck_programs_settlement_period check (settlement_period in ('week','month','season')),
-  add constraint ck_programs_lot_rule check (lot_rule in ('month','season','year')),
   add constraint ck_programs_window check (redeem_until > no_awards_from);
 
 -- The least that 1,000 credits buy under a version of the terms, in fen. Nothing may be offered for less.
 alter table terms
   add column floor_fen bigint default 0 not null,
+  add column lot_rule text default 'season' not null,
+  add constraint ck_terms_lot_rule check (lot_rule in ('day','month','season','year')),
   add constraint ck_terms_floor check (floor_fen between 0 and price_fen);
 
 create table statements (

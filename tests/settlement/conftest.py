@@ -18,10 +18,10 @@ DECEMBER = datetime.fromisoformat("2026-12-01T00:00:00+08:00")
 DRAWN = DECEMBER + timedelta(days=3)
 
 
-def town(people: int = 3) -> World:
+def town(people: int = 3, deposit_fen: int = 10_000_000) -> World:
     """A program; its last person but one scans, the last one owns the shop; the first is rich."""
     with transaction():
-        here = world.build(people=people, stock=1000, deposit_fen=10_000_000, at=AT - timedelta(days=90))
+        here = world.build(people=people, stock=1000, deposit_fen=deposit_fen, at=AT - timedelta(days=90))
         world.rich(here, here.people[0], 50_000, at=AT - timedelta(days=1))
         world.clerk(here, here.people[-2], at=AT - timedelta(days=60))
         world.clerk(here, here.people[-1], role="owner", at=AT - timedelta(days=60))
