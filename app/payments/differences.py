@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from sqlalchemy import case
 from sqlalchemy.dialects.postgresql import insert
 
 from app import audit
-from app.db import connection, read, session
+from app.db import connection, read, run, session
 from app.errors import NOT_FOUND, STATE_CONFLICT
 from app.payments.models import PaymentDifference
 
@@ -30,7 +31,7 @@ class Found:
 
 
 def note(found: Sequence[Found], *, mchid: str, at: datetime) -> None:
-    """Keep differences; one that is known already is counted once more."""
+    """Keep differences; one that is known already is counted once more, and open again when it had mended."""
     for one in found:
         row = {
             "program_id": one.program_id,
@@ -46,7 +47,14 @@ def note(found: Sequence[Found], *, mchid: str, at: datetime) -> None:
             "seen_at": at,
         }
         statement = insert(PaymentDifference).values(row)
-        again = {"seen_at": at, "times": PaymentDifference.times + 1}
+        mended = PaymentDifference.state == "mended"
+        again = {
+            "seen_at": at,
+            "times": PaymentDifference.times + 1,
+            "state": case((mended, "open"), else_=PaymentDifference.state),
+            "settled_at": case((mended, None), else_=PaymentDifference.settled_at),
+            "settled_by": case((mended, None), else_=PaymentDifference.settled_by),
+        }
         known = statement.on_conflict_do_update(index_elements=["mchid", "kind", "number"], set_=again)
         connection().execute(known)
 
@@ -56,6 +64,23 @@ def mended(difference_id: int, *, at: datetime) -> None:
     found = session().get(PaymentDifference, difference_id, with_for_update=True, populate_existing=True)
     if found is not None and found.state == "open":
         found.state, found.settled_at, found.settled_by = "mended", at, "system:query"
+
+
+# What stood in the way and is over; what two bills say differently is not.
+_WELL = """
+    update payment_differences set state = 'mended', settled_at = %(at)s, settled_by = %(by)s
+    where state = 'open' and day is null
+      and (refund_id = %(refund)s and starts_with(kind, 'refund_') and kind <> 'refund_twice'
+           or payment_id = %(goods)s and kind in ('shipping', 'shipping_reminded'))
+"""
+
+
+def well(*, by: str, at: datetime, refund_id: int | None = None, goods_of: int | None = None) -> None:
+    """A refund has reached its payer after all, or WeChat has heard of a payment's goods: troubles on the way are over.
+
+    Each stays on record, ``mended``.
+    """
+    run(_WELL, {"refund": refund_id, "goods": goods_of, "by": by, "at": at})
 
 
 def settle(*, difference_id: int, reason: str, by: str, approval_id: int, at: datetime) -> PaymentDifference:

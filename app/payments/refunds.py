@@ -136,6 +136,7 @@ def take(payment: Payment, refund: Refund, fact: RefundFact, *, at: datetime) ->
         refund.success_at = fact.success_time or at
         refund.end_transfer_id = money.pay_back(payment, refund, at=at)
         refund.state, refund.next_look_at, refund.problem = "success", None, None
+        differences.well(refund_id=refund.id, by="system:refund", at=at)
     elif fact.status == "CLOSED":
         refund.end_transfer_id = money.keep(payment, refund, at=at)
         payment.refunded_fen -= refund.fen
@@ -185,6 +186,7 @@ def transferred(payment: Payment, refund: Refund, *, evidence: str, by: str, app
     before, refund.state, refund.next_look_at = refund.state, "transferred", None
     refund.evidence, refund.transferred_at, refund.approval_id = evidence, at, approval_id
     session().flush()
+    differences.well(refund_id=refund.id, by=by, at=at)
     audit.write(
         actor=by, action="refund.transfer", object_type="refund", object_id=refund.id, at=at,
         program_id=payment.program_id, before={"state": before}, after={"fen": refund.fen}, reason=evidence,

@@ -39,6 +39,8 @@ def sent(shipment_id: int, *, problem: str | None, at: datetime) -> None:
     """WeChat has it. ``problem`` names the code of an answer that amounts to the same (10060002, 10060023)."""
     found = _locked(shipment_id)
     found.state, found.sent_at, found.next_try_at, found.problem = "sent", at, None, problem
+    session().flush()
+    differences.well(goods_of=found.payment_id, by="system:shipping", at=at)
 
 
 def put_off(shipment_id: int, *, problem: str, at: datetime) -> None:

@@ -16,6 +16,7 @@ from app.errors import Refusal
 from app.funding import queries
 from app.mall.models import Item
 from app.orders.placing import CLOSE_AFTER, PAY_WITHIN
+from app.payments import refunds
 from app.payments.models import Payment, PaymentNotice, Shipment
 from jobs.proofs import proofs
 from tests import cash, world
@@ -471,9 +472,30 @@ def test_a_refund_that_wechat_cant_do_is_paid_by_the_bank(town: World, order: or
         orders.refund_by_bank(**told, at=AT)
     assert (state(order), cash.refunds_of(payment)[0].state) == ("refunded", "transferred")
     assert (fen("refund_due", payment), fen("order_money", payment), fen("wechat")) == (0, 0, -990)
-    assert payments.differences.open_by_kind() == {"refund_abnormal": 1}
+    assert payments.differences.open_by_kind() == {}, "the trouble is over, and stays on record"
+    assert [row.state for row in payments.differences.listed(everything=True)] == ["mended"]
     with transaction():
         assert orders.take_refund(cash.back(refund), at=AT).outcome == "known"
-    assert payments.differences.open_by_kind() == {"refund_abnormal": 1, "refund_twice": 1}, "WeChat paid as well"
+    assert payments.differences.open_by_kind() == {"refund_twice": 1}, "WeChat paid as well"
     with refused("refund_not_stuck"):
         orders.refund_by_bank(**told, at=AT)
+
+
+def test_a_trouble_that_is_over_is_mended_and_opens_again_when_it_comes_back(town: World, order: orders.Order) -> None:
+    with transaction():
+        payment = cash.pay(order)
+        refund = orders.refund(order_id=order.id, reason="x", asked_by="operator:lin", at=AT)
+
+    def empty() -> None:
+        with transaction():
+            refunds.give_up(payments.locked(payment.id), refunds.locked(refund.id), problem="not_enough", at=AT)
+
+    empty()
+    with transaction():
+        payments.differences.well(refund_id=refund.id, by="system:refund", at=AT)
+    assert payments.differences.open_by_kind() == {}
+    empty()
+    assert payments.differences.open_by_kind() == {"refund_not_enough": 1}, "the account is empty again"
+    with transaction():
+        orders.take_refund(cash.back(refund), at=AT)
+    assert payments.differences.open_by_kind() == {}

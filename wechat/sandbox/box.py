@@ -202,7 +202,7 @@ class Sandbox:
 
     def end_refund(self, number: str, status: str) -> bool:
         """SUCCESS, ABNORMAL or CLOSED, now, with its notice. False when the refund was over before."""
-        return self._end_refund(number, status, self.clock.now())
+        return self._end_refund(number, status, self.clock.now(), by_hand=True)
 
     # -- what the pay host asks for
 
@@ -213,8 +213,8 @@ class Sandbox:
             due = entry.created + self.switches.refund_seconds
             self.agenda.at(due, lambda at: self._end_refund(entry.number, ending, at))
 
-    def _end_refund(self, number: str, status: str, at: float) -> bool:
-        entry = refunding.end(self.book, number, status, at)
+    def _end_refund(self, number: str, status: str, at: float, *, by_hand: bool = False) -> bool:
+        entry = refunding.end(self.book, number, status, at, by_hand=by_hand)
         if entry is None:
             return False
         with self.book.lock:

@@ -96,11 +96,14 @@ def _accepted(book: Book, order: Order, body: dict[str, Any], fen: int) -> Refun
     return entry
 
 
-def end(book: Book, number: str, status: str, at: float) -> Refund | None:
-    """A refund under way comes to its end; None when it is over already. A closed one gives the money back."""
+def end(book: Book, number: str, status: str, at: float, *, by_hand: bool = False) -> Refund | None:
+    """A refund under way comes to its end; None when it is over already. A closed one gives the money back.
+
+    An abnormal one doesn't get well by itself: somebody of the merchant must act (``by_hand``).
+    """
     with book.lock:
         entry = book.refunds[number]
-        if entry.status != "PROCESSING" and not (entry.status == "ABNORMAL" and status == "SUCCESS"):
+        if entry.status != "PROCESSING" and not (by_hand and entry.status == "ABNORMAL" and status == "SUCCESS"):
             return None
         entry.status, entry.ended_at = status, at
         if status == "CLOSED":
