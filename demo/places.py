@@ -18,6 +18,10 @@ class Shelf:
     stock: int
     kind: str = "voucher"
     price_fen: int = 0
+    uses: int = 1
+    category: str = ""
+    extend_days: int = 0
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,12 @@ class Place:
     partners: tuple[tuple[str, str], ...] = ()
     joining: str = "open"
 
+
+CATEGORIES = (
+    ("move", "绿色出行", "Getting around"),
+    ("goods", "低碳好物", "Good things"),
+    ("welfare", "公益", "Welfare"),
+)
 
 ENTERPRISE = Place(
     code="yunxin",
@@ -110,6 +120,20 @@ CITY = Place(
         Shelf("tea", "盖碗茶券", "A bowl of tea", 300, 580, 1_000),
         Shelf("wash", "无水洗车券", "Waterless car wash", 1_500, 2_900, 200),
         Shelf("tune-up", "自行车保养（门店服务）", "Bicycle tune-up in the shop", 50, 90, 300, "service", 990),
+        Shelf("ride-card", "骑行五次卡", "Five bicycle rides", 500, 900, 400, uses=5, category="move", extend_days=30),
+        Shelf("bus-code", "公交电子券", "Bus e-voucher", 100, 190, 200, "code_pool", category="move"),
+        Shelf(
+            "bag",
+            "再生帆布袋（包邮）",
+            "Recycled canvas bag, sent home",
+            600,
+            1_100,
+            150,
+            "parcel",
+            category="goods",
+        ),
+        Shelf("a-tree", "为大熊猫种一棵树", "A tree for the pandas", 200, 0, 10_000, "donation", category="welfare"),
+        Shelf("pioneer", "低碳先锋体验券", "For low-carbon pioneers", 100, 190, 50, level=3, category="goods"),
     ),
     cause=("panda-forest", "大熊猫栖息地修复", "Panda forest restoration", 500_000),
     partners=(("metro", "蓉城地铁"), ("bus", "蓉城公交"), ("bike", "蓉城共享单车"), ("ev", "蓉城新能源车监测平台")),

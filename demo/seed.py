@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, update
 
@@ -28,7 +29,7 @@ from app.people.models import Person, WeChatIdentity
 from app.programs import Program
 from app.programs.templates import load
 from app.sources.models import Source
-from demo.places import CITY, DEMO_VIN, OPERATORS, PARTNER_KEY, PEOPLE, PLACES, Place, Shelf
+from demo.places import CATEGORIES, CITY, DEMO_VIN, OPERATORS, PARTNER_KEY, PEOPLE, PLACES, Place, Shelf
 from wechat.sandbox.state import State
 
 SEEDER = "system:demo"
@@ -97,37 +98,46 @@ def _commerce(place: Place, at: datetime) -> None:
     merchant = merchants.register(program_id=program.id, code=code, name=name, name_en=name_en)
     for shop in place.shops:
         merchants.open_shop(merchant=merchant, name=shop)
-    for shelf in place.shelf:
-        _item(program, merchant.id, sponsor.id, shelf)
     code, name, name_en, target = place.cause
-    welfare.open_project(program_id=program.id, code=code, name=name, name_en=name_en, target_credits=target)
+    project = welfare.open_project(program_id=program.id, code=code, name=name, name_en=name_en, target_credits=target)
+    owner = {"merchant_id": merchant.id, "sponsor_id": sponsor.id, "project_id": project.id}
+    for shelf in place.shelf:
+        _item(program, owner, shelf, at)
 
 
-def _item(program: Program, merchant_id: int, sponsor_id: int, shelf: Shelf) -> None:
+def _item(program: Program, owner: dict[str, Any], shelf: Shelf, at: datetime) -> None:
     known = select(Item.id).where(Item.program_id == program.id, Item.code == shelf.code)
     if connection().execute(known).first() is not None:
         return
-    item = Item(
+    names = {code: (name, name_en) for code, name, name_en in CATEGORIES}
+    category = None
+    if shelf.category:
+        name, name_en = names[shelf.category]
+        category = mall.category(program_id=program.id, code=shelf.category, name=name, name_en=name_en).id
+    gift = shelf.kind == "donation"
+    item = mall.draft(
         program_id=program.id,
         code=shelf.code,
         kind=shelf.kind,
-        merchant_id=merchant_id,
-        sponsor_id=sponsor_id,
+        stock_pieces=shelf.stock,
+        merchant_id=None if gift else owner["merchant_id"],
+        project_id=owner["project_id"] if gift else None,
+        sponsor_id=owner["sponsor_id"],
+        category_id=category,
         name=shelf.name,
         name_en=shelf.name_en,
         price_credits=shelf.price_credits,
         price_fen=shelf.price_fen,
         settlement_fen=shelf.settlement_fen,
-        total=shelf.stock,
-        available=shelf.stock,
-        reserved=0,
-        sold=0,
+        uses=shelf.uses,
+        extend_days=shelf.extend_days,
+        least_level=shelf.level,
         per_person=5,
         valid_days=90,
-        state="draft",
     )
-    session().add(item)
-    session().flush()
+    if shelf.kind == "code_pool":
+        codes = (f"DEMO-{shelf.code.upper()}-{number:05d}" for number in range(shelf.stock))
+        mall.import_codes(item_id=item.id, lines=codes, at=at)
     mall.publish(item=item)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from app import mall, orders
+from app import later, mall, orders
 from app.clock import now
 from app.db import retrying, transaction
+from app.errors import Refusal
+from app.payments import refunds
 
 T = TypeVar("T")
+AGAIN = timedelta(seconds=90)
 
 
 def offer(item_id: int) -> int:
@@ -21,6 +25,18 @@ def offer(item_id: int) -> int:
 def tell_low(item_id: int) -> int:
     """Tell whoever can restock an item that little is left."""
     return _alone(lambda: mall.tell_low(item_id=item_id, at=now()))
+
+
+def refund_expired(order_id: int) -> int:
+    """Money for codes that ended unused goes back; a minute later when another refund of the order is under way."""
+    try:
+        return _alone(lambda: int(orders.refund_expired(order_id=order_id, at=now()) is not None))
+    except Refusal as refusal:
+        if refusal.code != refunds.REFUND_UNDERWAY.code:
+            raise
+    soon = now() + AGAIN
+    _alone(lambda: later.defer(later.EXPIRED_MONEY, key=f"expired:{order_id}", at=soon, order_id=order_id))
+    return 0
 
 
 def sweep() -> int:

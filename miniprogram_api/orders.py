@@ -15,6 +15,7 @@ from app.db import retrying, transaction
 from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, STATE_CONFLICT
 from app.funding.spending import WALLET_FROZEN
 from app.ledger import INSUFFICIENT
+from app.mall import pools
 from app.payments import refunds
 from app.people import Login
 from edge import schemas
@@ -97,6 +98,10 @@ class BookingShown(schemas.Answer):
 class InvoiceShown(schemas.Answer):
     state = fields.String(required=True, metadata={"description": "asked, issued or refused"})
     number = fields.String(required=True, allow_none=True)
+
+
+class PoolCodes(schemas.Answer):
+    codes = fields.List(fields.String(), required=True)
 
 
 class OrderShown(schemas.Answer):
@@ -192,6 +197,19 @@ def get_orders(login: Login, query: dict[str, Any]) -> Response:
 def get_order(login: Login, order_id: int) -> Response:
     """One of my orders"""
     return answer(shown([orders.line(order_id, login.person_id)], login.person_id)[0])
+
+
+@routes.post("/orders/<id:order_id>/pool-codes")
+@citizen(fresh=True)
+@gives(PoolCodes)
+@refuses(NOT_FOUND)
+def show_pool_codes(login: Login, order_id: int) -> Response:
+    """The codes that I was given
+
+    Of an item whose codes are a third party's, for the tap that asks for them.
+    """
+    orders.line(order_id, login.person_id)
+    return answer({"codes": pools.shown(order_id)}, headers={"Cache-Control": "no-store"})
 
 
 @routes.post("/orders/<id:order_id>/return")

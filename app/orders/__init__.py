@@ -22,7 +22,7 @@ from app.orders.paying import (
 )
 from app.orders.placing import PERSON_LIMIT, POOL_EMPTY, PRICE_CHANGED, Placed, Wish, place
 from app.orders.queries import STATE_GROUPS, address_of, appid, line, of_person, of_transfers
-from app.orders.returning import NOT_REFUNDABLE, refund, refund_again, refund_part
+from app.orders.returning import NOT_REFUNDABLE, refund, refund_again, refund_expired, refund_part
 
 __all__ = [
     "ADDRESS_NEEDED", "ADDRESS_NOT_SERVED", "BOOKING_CLOSED", "CART_FULL", "NOTHING_TO_INVOICE", "NOTHING_TO_PAY",
@@ -30,6 +30,6 @@ __all__ = [
     "PRICE_CHANGED", "SHIPPED_ALREADY", "SLOT_FULL", "SLOT_NEEDED", "STATE_GROUPS", "TOO_MANY_ADDRESSES", "Order",
     "Place", "Placed", "Taken", "Wish", "address_of", "addresses", "appid", "begin_end", "begin_payment",
     "bookings", "cart", "check_out", "due_to_end", "end_unpaid", "invoices", "is_due", "line", "of_person",
-    "of_transfers", "parcels", "place", "refund", "refund_again", "refund_by_bank", "refund_part", "take_refund",
-    "take_transaction",
+    "of_transfers", "parcels", "place", "refund", "refund_again", "refund_by_bank", "refund_expired",
+    "refund_part", "take_refund", "take_transaction",
 ]  # fmt: skip

@@ -138,6 +138,30 @@ def refund_part(*, order_id: int, fen: int, reason: str, asked_by: str, at: date
     return refunds.ask(payment=payment, fen=fen, why="part", reason=reason, asked_by=asked_by, at=at)
 
 
+_EXPIRED = """
+    select coalesce(sum(k * c.cash_fen / c.uses - (k - 1) * c.cash_fen / c.uses), 0)::bigint as fen
+    from codes c cross join generate_series(1, c.uses) k
+    where c.order_id = %(order)s and c.state = 'expired'
+      and not exists (select from redemptions r where r.code_id = c.id and r.undone_at is null
+                        and k = any (r.use_numbers))
+"""
+_GIVEN = "select coalesce(sum(fen), 0)::bigint as fen from refunds where payment_id = %(payment)s and why = 'expired'"
+
+
+def refund_expired(*, order_id: int, at: datetime) -> payments.Refund | None:
+    """Money for what was never used goes back when the codes have ended, whatever becomes of the credits; twice is
+    once. Raises what a refund raises: REFUND_UNDERWAY means a moment later."""
+    payment = accepted(order_id)
+    if payment is None:
+        return None
+    wanted = run(_EXPIRED, {"order": order_id})[0].fen - run(_GIVEN, {"payment": payment.id})[0].fen
+    fen = min(wanted, money.waiting(payment))
+    if fen <= 0:
+        return None
+    reason = "券码到期未使用，现金部分退回"
+    return refunds.ask(payment=payment, fen=fen, why="expired", reason=reason, asked_by="system:expiry", at=at)
+
+
 def refund_again(*, refund_id: int, asked_by: str, at: datetime) -> payments.Refund:
     """A refund that WeChat closed is asked anew, under a new number. Raises STATE_CONFLICT for any other."""
     first = refunds.locked(refund_id)

@@ -54,7 +54,7 @@ NOT_PAID = declare("not_paid", Kind.CONFLICT, zh="该订单尚未付款，无需
 
 
 def ask(*, payment: Payment, fen: int, why: str, reason: str, asked_by: str, at: datetime) -> Refund:
-    """Ask for a refund of a locked payment; the job calls WeChat. ``why``: late, order, part or again.
+    """Ask for a refund of a locked payment; the job calls WeChat. ``why``: late, order, part, expired or again.
 
     Raises NOT_PAID, REFUND_TOO_MUCH, REFUND_TOO_MANY, REFUND_TOO_OLD, REFUND_UNDERWAY.
     """

@@ -179,3 +179,29 @@ def test_invoices_are_for_money_and_for_what_was_not_given_back(town: World, ref
         orders.invoices.ask(order_id=order.id, **ask)
     with refused("not_found"):
         orders.invoices.ask(order_id=order.id, **{**ask, "person_id": town.people[1]})
+
+
+def test_money_for_what_was_never_used_goes_back_when_the_codes_end(town: World, refused: Any) -> None:
+    person = town.people[0]
+    with transaction():
+        thing = shelf.item(town, "service", price_fen=501, uses=2, on_expiry="forfeit")
+        order = place(person, thing, 2)
+        cash.pay(order)
+        use(town, order)
+    until = run("select max(valid_until) as at from codes")[0].at
+    with transaction():
+        for row in redemptions.due(at=until + timedelta(days=1)):
+            redemptions.expire(
+                code_id=row.id, person_id=row.person_id, program_id=row.program_id, at=until + timedelta(days=1)
+            )
+    assert (state(order), credits(town, person)) == ("fulfilled", 300), "the credits are gone by the item's rule"
+    at = until + timedelta(days=1)
+    with transaction():
+        refund = orders.refund_expired(order_id=order.id, at=at)
+        assert refund is not None
+        assert refund.fen == 251 + 501, "one use of two, and two of two"
+        assert orders.refund_expired(order_id=order.id, at=at) is None
+    with transaction():
+        orders.take_refund(cash.back(refund), at=at)
+    assert owed(town) == 75 + 250
+    assert state(order) == "fulfilled"
