@@ -23,12 +23,14 @@ CHECK_MEDIUM = "safety.medium"
 MESSAGE = "messages.send"
 HEARD = "wechat.heard"
 REVIVE = "records.revive"
+GREEN = "green.earn"
 WAITLIST = "mall.waitlist"
 STOCK_LOW = "mall.stock_low"
+EXPIRED_MONEY = "orders.expired_money"
 
 ALL: tuple[str, ...] = (
-    *(PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD, REVIVE),
-    *(WAITLIST, STOCK_LOW),
+    *(PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD, REVIVE, GREEN),
+    *(WAITLIST, STOCK_LOW, EXPIRED_MONEY),
 )
 
 _INSERT = text(

@@ -18,12 +18,14 @@ from app import audit, events, outbox
 from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.funding import personal as funding
+from app.green import personal as green
 from app.leaderboards import personal as leaderboards
 from app.mall import personal as mall
 from app.media import personal as media
 from app.merchants import personal as merchants
 from app.messages import personal as messages
 from app.notices import personal as notices
+from app.offers import personal as offers
 from app.orders import personal as orders
 from app.payments import personal as payments
 from app.people import Person, end_sessions
@@ -75,6 +77,8 @@ FEATURES: tuple[Personal, ...] = (
     sources,
     vehicles,
     redemptions,
+    offers,
+    green,
     orders,
     mall,
     payments,

@@ -33,6 +33,8 @@ COLUMNS = (
     Column("wechat_identities", "session_key_sealed", "wechat-session-key"),
     Column("phones", "number_sealed", "phone-number", ("number_hash", "phone-number-hash")),
     Column("partner_keys", "secret_sealed", "partner-key"),
+    Column("merchant_applications", "phone_sealed", "merchant-phone"),
+    Column("shop_devices", "key_sealed", "shop-device"),
     Column("codes", "code_sealed", "redemption-code", ("code_hash", "redemption-code")),
 )
 

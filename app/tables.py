@@ -3,6 +3,7 @@
 from app import audit, inbox, notices, operators, outbox  # noqa: F401
 from app.approvals import models as _approvals  # noqa: F401
 from app.funding import models as _funding  # noqa: F401
+from app.green import models as _green  # noqa: F401
 from app.imports import models as _imports  # noqa: F401
 from app.leaderboards import models as _leaderboards  # noqa: F401
 from app.ledger import models as _ledger  # noqa: F401
@@ -11,6 +12,7 @@ from app.media import models as _media  # noqa: F401
 from app.merchants import models as _merchants  # noqa: F401
 from app.messages import models as _messages  # noqa: F401
 from app.methodologies import models as _methodologies  # noqa: F401
+from app.offers import models as _offers  # noqa: F401
 from app.openness import models as _openness  # noqa: F401
 from app.orders import models as _orders  # noqa: F401
 from app.payments import models as _payments  # noqa: F401

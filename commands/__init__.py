@@ -11,6 +11,7 @@ from flask import Flask
 from commands import (
     approvals,
     boards,
+    business,
     funding,
     mall,
     merchants,
@@ -43,6 +44,7 @@ GROUPS = (
         )
     ),
     *support.GROUPS,
+    business.green_group,
 )
 
 

@@ -19,7 +19,7 @@ _OWED = text(
     """
     select m.code, m.name, m.state, a.balance as owed_fen,
            count(r.id) filter (where r.undone_at is null) as redemptions,
-           coalesce(sum(r.owed_fen) filter (where r.undone_at is null), 0) as by_lines_fen
+           coalesce(sum(r.owed_fen + r.cash_fen) filter (where r.undone_at is null), 0) as by_lines_fen
     from merchants m join accounts a on a.id = m.payable_account_id left join redemptions r on r.merchant_id = m.id
     where m.program_id = :program and (cast(:merchant as text) is null or m.code = :merchant)
     group by m.id, a.balance order by m.code
@@ -60,7 +60,7 @@ def add(code: str, merchant_code: str, name: str, name_en: str, shops: tuple[str
 @group.command("employ")
 @click.argument("shop_id", type=int)
 @click.argument("person_id", type=int)
-@click.option("--role", type=click.Choice(["clerk", "owner"]), default="clerk")
+@click.option("--role", type=click.Choice(["clerk", "manager", "owner"]), default="clerk")
 @actor_option
 def employ(shop_id: int, person_id: int, role: str, handle: str) -> None:
     """Let a person scan for a shop."""

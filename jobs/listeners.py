@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import till
-from app import events, funding, later, leaderboards
+from app import clock, events, funding, green, later, leaderboards, redemptions
 from app.payments import trade
+from app.redemptions import risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,34 @@ def _trade(heard: Sequence[Event]) -> None:
             till.forget_managed(facts["appid"])
 
 
+def _expired_codes(heard: Sequence[Event]) -> None:
+    """What was paid in money for codes that ended unused goes back: by a job, for WeChat hears of it."""
+    for event in heard:
+        if event.payload["cash_fen"] > 0:
+            order_id = event.payload["order_id"]
+            later.defer(later.EXPIRED_MONEY, key=f"expired:{order_id}", order_id=order_id)
+
+
+def _risk(heard: Sequence[Event]) -> None:
+    """What looks like turns among colleagues is held before it can be settled."""
+    risk.assess([event.payload["redemption_id"] for event in heard], at=clock.now())
+
+
+def _green(heard: Sequence[Event]) -> None:
+    """Low-carbon products earn as soon as their redemption can't be undone any more."""
+    at = {event.payload["redemption_id"]: event.created_at for event in heard}
+    for redemption_id in green.to_earn(list(at)):
+        due = at[redemption_id] + redemptions.UNDO_WITHIN + timedelta(minutes=1)
+        later.defer(later.GREEN, key=f"green:{redemption_id}", at=due, redemption_id=redemption_id)
+
+
 LISTENERS: tuple[Listener, ...] = (
     Listener("boards", frozenset({events.RECORD_COUNTED, events.AWARD_PAID, events.RECORD_REVERSED}), _scores),
     Listener("boards-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_on_boards),
     Listener("funding-pending", frozenset({events.BUDGET_FUNDED}), _pending_awards),
+    Listener("expired-money", frozenset({events.CODE_EXPIRED}), _expired_codes),
     Listener("award-notices", frozenset({events.AWARD_PAID}), _paid_awards),
     Listener("payments-trade", frozenset({events.WECHAT_TRADE}), _trade),
+    Listener("redemption-risk", frozenset({events.CODE_REDEEMED}), _risk),
+    Listener("green", frozenset({events.CODE_REDEEMED}), _green),
 )

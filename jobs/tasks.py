@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app import clock, funding, later, leaderboards, people, records, redemptions, settlement, sources
+from app import clock, funding, green, later, leaderboards, people, records, redemptions, settlement, sources
 from app.db import retrying, transaction
+from app.merchants import running
 from jobs import mall, payments, rescue, wechat
 
 
@@ -123,6 +124,26 @@ def _step_out(program_id: int) -> bool:
         return settlement.advance(program_id=program_id, at=clock.now())
 
 
+def earn_green(redemption_id: int) -> str:
+    """The act of a low-carbon product that was redeemed; answers what became of it."""
+
+    def command() -> str:
+        with transaction():
+            taken = green.earn(redemption_id=redemption_id, at=clock.now())
+            return "undone" if taken is None else taken.outcome
+
+    return retrying(command)
+
+
+def part_merchants() -> int:
+    """Merchants on their way out that promise nothing any more have left; answers how many."""
+    with transaction():
+        found = running.leaving()
+        for merchant in found:
+            running.part(merchant=merchant, at=clock.now())
+        return len(found)
+
+
 def purge_nonces() -> int:
     with transaction():
         return sources.purge_nonces(at=clock.now())
@@ -145,8 +166,10 @@ TASKS: dict[str, Callable[..., Any]] = {
     later.MESSAGE: wechat.tell,
     later.HEARD: wechat.heard,
     later.REVIVE: revive,
+    later.GREEN: earn_green,
     later.WAITLIST: mall.offer,
     later.STOCK_LOW: mall.tell_low,
+    later.EXPIRED_MONEY: mall.refund_expired,
 }
 
 CRON: tuple[Cron, ...] = (
@@ -159,6 +182,7 @@ CRON: tuple[Cron, ...] = (
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),
     Cron("redemptions.expire", "*/10 * * * *", expire_codes),
     Cron("settlement.wind_up", "40 16 * * *", wind_up),
+    Cron("merchants.part", "25 16 * * *", part_merchants),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
     Cron("mall.sweep", "* * * * *", mall.sweep),

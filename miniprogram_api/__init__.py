@@ -12,6 +12,7 @@ from app.config import Settings
 from miniprogram_api import (
     addresses,
     boards,
+    business,
     cart,
     codes,
     consents,
@@ -21,6 +22,8 @@ from miniprogram_api import (
     media,
     messages,
     notices,
+    offers,
+    offline,
     orders,
     payments,
     phone,
@@ -43,7 +46,7 @@ PREFIX = "/api/v1"
 SUBJECTS = (
     *(sign_in, me, home, privacy, consents),
     *(programs, records, vehicles, wallet, boards),
-    *(mall, orders, cart, addresses, payments, codes, shops, statements, welfare, notices),
+    *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
 )
 

@@ -20,6 +20,7 @@ from app.db import retrying, transaction
 from app.errors import FORBIDDEN, IDEMPOTENCY_CONFLICT, NOT_FOUND, Refusal
 from app.merchants import Merchant, Shop
 from app.people import Login
+from app.redemptions import history, risk
 from edge import schemas
 from edge.answers import answer
 from edge.guards import client_address
@@ -75,6 +76,9 @@ class RedemptionShown(schemas.Answer):
     owed_fen = fields.Integer(required=True)
     quantity = fields.Integer(required=True)
     uses_left = fields.Integer(required=True, metadata={"description": "of the code now"})
+    held = fields.String(
+        required=True, allow_none=True, metadata={"description": "why it is looked at before it is paid"}
+    )
     redeemed_at = fields.String(required=True)
     undo_until = fields.String(required=True)
     undone_at = fields.String(required=True, allow_none=True)
@@ -85,6 +89,8 @@ class Tally(schemas.Answer):
     date = fields.String(required=True)
     count = fields.Integer(required=True)
     owed_fen = fields.Integer(required=True)
+    customers = fields.Integer(required=True)
+    new_customers = fields.Integer(required=True, metadata={"description": "never before at this merchant"})
 
 
 class Owed(schemas.Answer):
@@ -202,11 +208,14 @@ def get_redemptions(login: Login, shop: Shop, merchant: Merchant, query: dict[st
 def get_today(login: Login, shop: Shop, merchant: Merchant) -> Response:
     """The shop's day
 
-    How many were redeemed today in Shanghai, and what we owe for them.
+    How many were redeemed today in Shanghai, what we owe for them, and how many customers were new.
     """
     at = now()
     count, owed_fen = redemptions.tally(shop.id, at=at)
-    return answer({"date": when(at)[:10], "count": count, "owed_fen": owed_fen})
+    day = history.today(shop.id, at=at)
+    shown = {"date": when(at)[:10], "count": count, "owed_fen": owed_fen}
+    seen = {"customers": day.customers if day else 0, "new_customers": day.new_customers if day else 0}
+    return answer(shown | seen)
 
 
 @routes.get("/shops/<id:shop_id>/owed")
@@ -259,6 +268,7 @@ def _verdict(verdict: redemptions.Verdict) -> dict[str, Any]:
         "redeemed_at": when(verdict.redeemed_at),
         "undo_until": when(verdict.redeemed_at + redemptions.UNDO_WITHIN),
         "undone_at": None,
+        "held": None,
         "clerk": people.masked(verdict.clerk_name, verdict.clerk_pseudonym),
     }
 
@@ -273,5 +283,12 @@ def _redemption(row: Any) -> dict[str, Any]:
         "redeemed_at": when(row.redeemed_at),
         "undo_until": when(row.redeemed_at + redemptions.UNDO_WITHIN),
         "undone_at": when_or_none(row.undone_at),
+        "held": _held(row),
         "clerk": people.masked(row.nickname, row.pseudonym),
     }
+
+
+def _held(row: Any) -> str | None:
+    if row.held_reason is None or row.released_at is not None:
+        return None
+    return either(*risk.REASONS[row.held_reason])

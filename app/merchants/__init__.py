@@ -9,7 +9,10 @@ from sqlalchemy import select, update
 from app import ledger
 from app.db import connection, read, session
 from app.errors import Kind, declare
-from app.merchants.models import Merchant, Shop, Staff
+from app.merchants.applying import LICENCE_KNOWN, LICENCE_WRONG
+from app.merchants.models import Application, Invitation, Merchant, Shop, Staff
+from app.merchants.running import PAUSED_BY_OPERATOR, STILL_LIVE
+from app.merchants.staffing import LAST_OWNER, STAFF_INVITATION_INVALID
 from app.units import FEN
 
 NOT_STAFF = declare(
@@ -119,6 +122,25 @@ def owed_fen(merchant: Merchant) -> int:
 
 
 __all__ = [
-    "NOT_STAFF", "Merchant", "Shop", "Staff", "dismiss", "employ", "open_shop", "owed_fen", "register",
-    "role_in_shop", "shop_of_staff", "shops", "shops_of_person",
+    "LAST_OWNER",
+    "LICENCE_KNOWN",
+    "LICENCE_WRONG",
+    "NOT_STAFF",
+    "PAUSED_BY_OPERATOR",
+    "STAFF_INVITATION_INVALID",
+    "STILL_LIVE",
+    "Application",
+    "Invitation",
+    "Merchant",
+    "Shop",
+    "Staff",
+    "dismiss",
+    "employ",
+    "open_shop",
+    "owed_fen",
+    "register",
+    "role_in_shop",
+    "shop_of_staff",
+    "shops",
+    "shops_of_person",
 ]  # fmt: skip

@@ -84,16 +84,33 @@ def expire(*, code_id: int, person_id: int, program_id: int, at: datetime) -> bo
     return True
 
 
-def _end(code: Any, wallet: funding.Wallet, rest: list[Any], at: datetime) -> int:
+_TO_FORFEIT = """
+    select c.id, c.program_id, c.order_id, 'forfeit' as on_expiry, false as gone from codes c
+    where c.id = %(code)s and c.state = 'issued' for no key update
+"""
+
+
+def forfeit(*, code_id: int, at: datetime) -> bool:
+    """End a promise now and for ever; what stands behind it returns to its budgets. False when it has ended."""
+    rows = run(_TO_FORFEIT, {"code": code_id})
+    if not rows:
+        return False
+    rest = run("select * from code_rest(%(code)s)", {"code": code_id})
+    run(_EXPIRED, {"code": code_id, "at": at})
+    _end(rows[0], None, rest, at)
+    return True
+
+
+def _end(code: Any, wallet: funding.Wallet | None, rest: list[Any], at: datetime) -> int:
     """Move the credits that still stand behind a code; answers how many came back to the person."""
-    back = code.on_expiry == "return" and not code.gone
+    back = wallet is not None and code.on_expiry == "return" and not code.gone
     program = code.program_id
     committed = ledger.account(program_id=program, asset=CREDITS, kind="committed")
     spent = ledger.account(program_id=program, asset=CREDITS, kind="spent")
     legs: list[tuple[int, int]] = []
     for row in rest:
         free, over = max(row.free_credits, 0), row.left_credits - max(row.free_credits, 0)
-        to = wallet.credits_account_id if back else return_account(row.budget_id, code.id)
+        to = wallet.credits_account_id if wallet and back else return_account(row.budget_id, code.id)
         legs += [
             (account, amount) for account, amount in ((committed, -free - over), (to, free), (spent, over)) if amount
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -177,3 +178,62 @@ class ShopDay(Model):
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     used: Mapped[int]
     most: Mapped[int]
+
+
+class CodeMove(Model):
+    """A live code that another merchant honours from now on, because the first one left."""
+
+    __tablename__ = "code_moves"
+
+    code_id: Mapped[int] = mapped_column(ForeignKey("codes.id"), primary_key=True)
+    from_merchant_id: Mapped[int] = mapped_column(ForeignKey("merchants.id"))
+    to_merchant_id: Mapped[int] = mapped_column(ForeignKey("merchants.id"))
+    moved_at: Mapped[datetime] = mapped_column(primary_key=True)
+    moved_by: Mapped[str] = mapped_column(Text)
+
+
+class ShopDevice(Model):
+    """A till that may scan without a network: its key signs the lists that it sends later."""
+
+    __tablename__ = "shop_devices"
+    __table_args__ = (Index("ix_shop_devices_person", "person_id"),)
+
+    id: Mapped[int] = id_column()
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
+    key_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    made_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    last_seq: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class OfflineList(Model):
+    """A signed list as it arrived, with the answer that it got; the same list again gets the same answer."""
+
+    __tablename__ = "offline_lists"
+    __table_args__ = (UniqueConstraint("device_id", "digest"),)
+
+    id: Mapped[int] = id_column()
+    device_id: Mapped[int] = mapped_column(ForeignKey("shop_devices.id"))
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    answer: Mapped[list[Any]]
+    received_at: Mapped[datetime]
+
+
+class OfflineLine(Model):
+    """One scan without a network, and what became of it when it arrived."""
+
+    __tablename__ = "offline_lines"
+    __table_args__ = (
+        CheckConstraint("(outcome = 'redeemed') = (redemption_id is not null)", name="redeemed"),
+        Index("ix_offline_lines_shop", "shop_id", "seen_at"),
+    )
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("shop_devices.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    list_id: Mapped[int] = mapped_column(ForeignKey("offline_lists.id"))
+    shop_id: Mapped[int]
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    seen_at: Mapped[datetime]
+    outcome: Mapped[str] = mapped_column(Text)
+    redemption_id: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))

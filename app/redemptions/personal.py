@@ -12,6 +12,7 @@ from app.db import connection
 COLUMNS: Mapping[str, str] = {
     "codes.person_id": "kept: what we owe a merchant names the code; its text is erased",
     "redemptions.staff_person_id": "kept: a merchant's statement says which clerk scanned, by pseudonym",
+    "shop_devices.person_id": "kept: whose till a list came from, by pseudonym; its key ends",
 }
 EXPORT: Mapping[str, str] = {
     "codes": (
@@ -37,4 +38,8 @@ def erase(person_id: int, at: datetime) -> None:
     """Erase the readable form of the codes; an unused one expires and its money returns."""
     connection().execute(
         text("update codes set code_sealed = ''::bytea where person_id = :person_id"), {"person_id": person_id}
+    )
+    connection().execute(
+        text("update shop_devices set ends_at = least(ends_at, :at) where person_id = :person_id"),
+        {"person_id": person_id, "at": at},
     )

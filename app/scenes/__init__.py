@@ -20,8 +20,8 @@ from app.errors import NOT_FOUND, Kind, declare
 from app.scenes.models import CodeImage, Scene
 
 TOKEN_BYTES = 18  # 24 characters; a scene has at most 32
-INVITATION = "invitation"
-PURPOSES = {INVITATION: "pages/join/index"}
+INVITATION, VENUE = "invitation", "venue"
+PURPOSES = {INVITATION: "pages/join/index", VENUE: "pages/venue/index"}
 """Purpose → page of the applet that the code leads to."""
 LONGEST = timedelta(days=366)
 
@@ -129,8 +129,10 @@ def _hash(token: str) -> bytes:
 
 __all__ = [
     "INVITATION",
+    "LONGEST",
     "PURPOSES",
     "SCENE_INVALID",
+    "VENUE",
     "CodeImage",
     "Made",
     "Scene",

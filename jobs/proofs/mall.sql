@@ -127,7 +127,8 @@ left join use_terms t on t.item_id = o.item_id
 where r.program_id <> c.program_id
    or case when r.staff_person_id is null then r.merchant_id <> c.merchant_id or r.scan_id <> 'order:' || c.order_id || ':' || c.id
       else s.program_id <> c.program_id or r.merchant_id <> s.merchant_id
-        or (c.merchant_id <> m.id and not coalesce(t.group_code = m.group_code, false))
+        or (c.merchant_id <> m.id and not coalesce(t.group_code = m.group_code, false)
+            and not exists (select from code_moves v where v.code_id = c.id and v.from_merchant_id = m.id))
         or coalesce(r.scanned_at, r.redeemed_at) < c.valid_from or coalesce(r.scanned_at, r.redeemed_at) >= c.valid_until
         or r.staff_person_id = c.person_id
         or not exists (
@@ -155,19 +156,15 @@ group by r.id
 having r.owed_fen <> sum(k * c.settlement_fen / c.uses - (k - 1) * c.settlement_fen / c.uses)
     or r.cash_fen > sum(k * c.cash_fen / c.uses - (k - 1) * c.cash_fen / c.uses);
 
--- COD-7: What has ended is over: an expired code's credits are back or forfeited once, and nothing of it is committed.
+-- COD-7: Credits of a promise come back, or are forfeited, only when it has expired.
 select c.id as code_id, c.state, t.reason from codes c
 left join transfers t on t.reason in ('code.return', 'code.forfeit') and t.source_ref = 'code:' || c.id
-where c.state <> 'expired' and t.id is not null
-union all
-select c.id, c.state, 'both' from codes c
-join transfers a on a.reason = 'code.return' and a.source_ref = 'code:' || c.id
-join transfers b on b.reason = 'code.forfeit' and b.source_ref = 'code:' || c.id;
+where c.state <> 'expired' and t.id is not null;
 
 -- OWE-1 light: What a merchant's account received for redemptions is the sum of its live redemptions.
 with booked as (
   select e.account_id, sum(e.amount) as fen from entries e join transfers t on t.id = e.transfer_id
-  where t.reason in ('redeem', 'redeem.undo') group by e.account_id
+  where t.reason in ('redeem', 'redeem.undo', 'redeem.fraud') group by e.account_id
 ), owed as (
   select merchant_id, sum(owed_fen + cash_fen) as fen from redemptions where undone_at is null group by merchant_id
 )

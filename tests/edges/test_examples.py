@@ -27,6 +27,8 @@ REFUSED = {
     ("POST", "/me/phone"): "busy",  # WeChat is away in this test
     ("POST", "/recovery"): "busy",
     ("POST", "/scenes/resolve"): "scene_invalid",
+    ("POST", "/shops/join"): "staff_invitation_invalid",  # an invitation works once
+    ("POST", "/venues/scan"): "scene_invalid",
 }
 IN_PATHS = {"program": "rongcheng", "purpose": "rides", "subject": "person", "metric": "grams", "period": "month"}
 

@@ -20,7 +20,10 @@ from tests.given import APPID, AT
 
 LATER = AT + timedelta(days=1)
 # Columns whose name sounds like a person and which are none.
-NO_PERSON = {"items.per_person": "a number: how many pieces one person may take"}
+NO_PERSON = {
+    "items.per_person": "a number: how many pieces one person may take",
+    "offers.per_person": "a number too",
+}
 
 
 def test_every_column_about_a_person_is_covered() -> None:
