@@ -81,6 +81,20 @@ def make_link(code: str, uses: int, org_unit: str | None, days: int, handle: str
     click.echo(url)
 
 
+@group.command("link-info")
+@click.argument("link")
+@click.option("--app", "appid", help="app id; left out: the main mini-program")
+@json_option
+def link_info(link: str, appid: str | None, as_json: bool) -> None:
+    """Where a link (https or weixin://) leads, and until when, by WeChat's own word."""
+    app = courier.find(appid)
+    if app is None:
+        raise click.UsageError("no such mini-program in the settings (WECHAT_APPID, WECHAT_MORE_APPS)")
+    found = _wechat(lambda: codes.known(app, link))
+    line = {"app": found.appid, "page": found.page, "query": found.query, "version": found.version}
+    show([{**line, "made": found.made_at, "ends": found.expires_at or "never"}], as_json=as_json)
+
+
 @group.command("revoke")
 @click.argument("scene_id", type=int)
 @actor_option

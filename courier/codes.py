@@ -35,3 +35,9 @@ def link(app: App, *, page: str, scene: str, expires_at: datetime) -> str:
     return wechat.url_link(
         app.api, page=page, query=f"scene={scene}", expires_at=expires_at, at=now(), version=apps().version
     )
+
+
+def known(app: App, link: str) -> wechat.Link:
+    """Where a link leads by WeChat's own word, and until when. Raises WeChatError."""
+    forbid_in_transaction("a link")
+    return wechat.link_known(app.api, link)

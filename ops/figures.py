@@ -27,6 +27,8 @@ _QUERIES = {
         select p.code || '/' || b.code as label, sum(a.balance) as value from budgets b
         join programs p on p.id = b.program_id
         join budget_slices s on s.budget_id = b.id join accounts a on a.id = s.account_id group by 1"""),
+    "diandi_payment_differences_open": ("differences about money that wait for a person", "kind", """
+        select kind as label, count(*) as value from payment_differences where state = 'open' group by kind"""),
     "diandi_source_lag_hours": ("hours since the newest act of a source", "source", """
         select p.code || '/' || s.code as label,
                extract(epoch from now() - (select max(r.occurred_at) from records r where r.source_id = s.id)) / 3600

@@ -7,7 +7,8 @@ of a (page, scene, version, width); making the same again costs quota.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wechat.api import Api, Interface
@@ -18,6 +19,8 @@ UNLIMITED = Interface("getwxacodeunlimit", "POST", "/wxa/getwxacodeunlimit", aga
 _LINK_KINDS = {40002: Banned, 40013: Banned}
 LINK = Interface("generate_urllink", "POST", "/wxa/generate_urllink", again=True, kinds=_LINK_KINDS)
 SCHEME = Interface("generatescheme", "POST", "/wxa/generatescheme", again=True, kinds=_LINK_KINDS)
+LINK_QUERY = Interface("query_urllink", "POST", "/wxa/query_urllink", again=True)
+SCHEME_QUERY = Interface("queryscheme", "POST", "/wxa/queryscheme", again=True)
 VERSIONS = ("release", "trial", "develop")
 _ALPHABET = r"0-9a-zA-Z!#$&'()*+,/:;=?@\-._~"
 _SCENE = re.compile(rf"[{_ALPHABET}]{{1,32}}", re.ASCII)
@@ -72,6 +75,35 @@ def url_scheme(api: Api, *, page: str, query: str, expires_at: datetime, at: dat
         "expire_time": _expiry(expires_at, at),
     }
     return _text(SCHEME.name, api.call(SCHEME, content).get("openlink"))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link or scheme as WeChat knows it: where it leads, and until when (None: for ever)."""
+
+    appid: str
+    page: str
+    query: str
+    version: str
+    made_at: datetime | None
+    expires_at: datetime | None
+
+
+def link_known(api: Api, link: str) -> Link:
+    """What became of a link or a ``weixin://`` address. Raises BadRequest (85403: WeChat knows no such link), Busy."""
+    scheme = link.startswith("weixin://")
+    asked, name, told = (SCHEME_QUERY, "scheme", "scheme_info") if scheme else (LINK_QUERY, "url_link", "url_link_info")
+    found = api.call(asked, {name: link}).get(told)
+    if not isinstance(found, dict):
+        raise WeChatUnavailable(asked.name, "NoLink")
+    text = {key: str(found.get(key) or "") for key in ("appid", "path", "query", "env_version")}
+    made, until = _moment(found.get("create_time")), _moment(found.get("expire_time"))
+    return Link(text["appid"], text["path"], text["query"], text["env_version"] or "release", made, until)
+
+
+def _moment(value: Any) -> datetime | None:
+    """Seconds since 1970; 0 stands for none."""
+    return datetime.fromtimestamp(value, UTC) if type(value) is int and 0 < value < 2**33 else None
 
 
 def _page(page: str) -> str:

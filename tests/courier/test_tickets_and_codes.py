@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
 
 from app import clock, operators
@@ -106,7 +108,12 @@ def test_a_link_ends_and_wechats_refusals_are_told_plainly(town: Town) -> None:
     hired(town)
     words = ("--program", town.world.code, "--uses", "5", "--as", "lin")
     town.wechat("pages", version="release", pages=["pages/join/index"], released=True)
-    assert town.flask("wechat", "link", *words, "--days", "30").startswith("https://")
+    made = town.flask("wechat", "link", *words, "--days", "30").strip()
+    assert made.startswith("https://")
+    told = json.loads(town.flask("wechat", "link-info", made, "--json"))[0]
+    ends = datetime.fromisoformat(told["ends"]) - clock.now()
+    assert (told["page"], told["query"][:6], ends.days) == ("pages/join/index", "scene=", 29)
+    assert "85403" in town.flask("wechat", "link-info", "https://wxaurl.local/none", exit_code=1)
     town.box.state.faults.planted.append(Fault("/wxa/generate_urllink", "errcode", errcode=40002))
     assert "40002" in town.flask("wechat", "link", *words, exit_code=1)
     town.flask("wechat", "assign", "--program", town.world.code, "--app", SECOND_APP, "--as", "lin")

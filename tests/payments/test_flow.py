@@ -170,6 +170,27 @@ def test_the_backup_host_serves_when_the_main_one_is_dead(shop: Shop) -> None:
     assert shop.state(order) == "paid"
 
 
+def test_a_clock_that_is_off_stops_paying_and_loses_nothing(shop: Shop) -> None:
+    """WeChat's time is five minutes away: it refuses our calls, and we its notices, until somebody mends it."""
+    order, other = shop.order("a"), shop.order("b")
+    number = shop.call_up(order)
+    shop.box.clock.wall_skew = 301
+    assert shop.call("POST", f"/orders/{other}/payment", status=503)["error"]["code"] == "busy"
+    shop.box.pay(number)
+    shop.settle()
+    assert shop.payment(order)["order_state"] == "paying", "neither notice nor query is believed"
+    assert {one.status for one in shop.box.notices.sent[0].attempts} == {401}
+    assert shop.sql("select 1 from payment_notices") == []
+    shop.box.clock.wall_skew = 0
+    shop.box.clock.advance(15)
+    shop.settle()
+    assert shop.state(order) == "paid", "the repeat is believed"
+    shop.box.pay(shop.call_up(other))
+    shop.settle()
+    assert shop.state(other) == "paid"
+    assert shop.broken_proofs() == {}
+
+
 def test_a_person_waits_five_seconds_at_most_and_a_job_as_long_as_it_takes(shop: Shop) -> None:
     """Both hosts hang: paying, looking and cancelling answer in time, together with all their repeats."""
     order = shop.order()

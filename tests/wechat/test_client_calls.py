@@ -12,7 +12,7 @@ from tests.wechat.apihost import APPID, TOKEN_PATH, ApiHost, errcode, ok, said
 from tests.wechat.stub import Asked, Reply
 from wechat import errors
 from wechat.api import Api
-from wechat.codes import unlimited_code, url_link, url_scheme
+from wechat.codes import link_known, unlimited_code, url_link, url_scheme
 from wechat.login import Login
 from wechat.messages import answer_customer, fitted, send_subscribed
 from wechat.phone import phone_number
@@ -306,6 +306,20 @@ def test_a_code_is_an_image(host: ApiHost, api: Api) -> None:
         with pytest.raises(ValueError):
             unlimited_code(api, **{"scene": "ok", **change})
     assert len(host.asked) == before
+
+
+def test_a_link_is_looked_up(host: ApiHost, api: Api) -> None:
+    info = {"appid": APPID, "path": "pages/index", "query": "a=1", "create_time": 1764036000, "expire_time": 0}
+    both = {"url_link_info": info, "scheme_info": {**info, "expire_time": 1764036060}}
+    host.says = lambda asked: said({"errcode": 0, **both})
+    found = link_known(api, "https://wxaurl.cn/x")
+    assert (found.page, found.query, found.version, found.expires_at) == ("pages/index", "a=1", "release", None)
+    assert link_known(api, "weixin://dl/x").expires_at == datetime(2025, 11, 25, 2, 1, tzinfo=UTC)
+    assert host.bodies("/wxa/query_urllink") == [{"url_link": "https://wxaurl.cn/x"}]
+    assert host.bodies("/wxa/queryscheme") == [{"scheme": "weixin://dl/x"}]
+    host.says = ok
+    with pytest.raises(errors.WeChatUnavailable):
+        link_known(api, "https://wxaurl.cn/x")
 
 
 def test_links_live_as_long_as_they_are_told(host: ApiHost, api: Api) -> None:
