@@ -93,6 +93,16 @@ def test_other_libraries_lose_their_text(written: io.StringIO) -> None:
     assert_no_canary(written)
 
 
+def test_what_wechats_support_asks_for_is_written(written: io.StringIO) -> None:
+    """Request-ID and rid are needed to ask WeChat about a call; wechatpy's own words are not trusted."""
+    logging.getLogger("wechat.pay").info("wechat pay refund status=403 NOT_ENOUGH request_id=08F1A2-268435456 ms=41")
+    logging.getLogger("wechatpy.client.base").info("GET %s", CANARIES["api_v3_key"])
+    ours, theirs = (line["event"] for line in lines(written))
+    assert "request_id=08F1A2-268435456" in ours and "NOT_ENOUGH" in ours
+    assert theirs == "library_log"
+    assert_no_canary(written)
+
+
 def test_a_value_cannot_start_a_new_line_or_hide_in_an_object(written: io.StringIO) -> None:
     structlog.get_logger("x").info(
         "odd", code='a\n{"event":"forged"}', route={"phone": CANARIES["phone"]}, task="长" * 5000
