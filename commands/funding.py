@@ -10,8 +10,17 @@ from app import approvals, funding, programs
 from app.clock import now
 from app.db import connection, transaction
 from app.funding.actions import budget_by_code
-from commands.approvals import DEPOSIT, GRANT
-from commands.shared import actor, actor_option, json_option, program_option, refused_with_words, show
+from commands.approvals import DEPOSIT, GRANT, GRANT_UNIT
+from commands.shared import (
+    actor,
+    actor_option,
+    dry,
+    dry_option,
+    json_option,
+    program_option,
+    refused_with_words,
+    show,
+)
 
 group = AppGroup("funding", help="Sponsors, budgets, deposits.")
 
@@ -120,6 +129,32 @@ def grant(code: str, person_id: int, credits: int, reason: str, handle: str) -> 
         payload = {"program_id": program.id, "person_id": person_id, "credits": credits}
         asked = approvals.ask(
             action=GRANT, payload=payload, reason=reason, maker=actor(handle), at=now(), program_id=program.id
+        )
+        click.echo(f"approval {asked.id} waits for a second person: flask approvals approve {asked.id} --as …")
+
+
+@group.command("grant-unit")
+@program_option
+@click.argument("unit_code")
+@click.argument("credits", type=click.IntRange(1, 100_000))
+@click.option("--budget", "budget_code", required=True, help="whose budget pays: the employer's, the union's")
+@click.option("--reason", required=True, help="everybody in it reads it")
+@dry_option
+@actor_option
+def grant_unit(
+    code: str, unit_code: str, credits: int, budget_code: str, reason: str, dry_run: bool, handle: str
+) -> None:
+    """Ask to grant credits to everybody in an org-unit and those below it (union benefits); another one approves."""
+    with refused_with_words(), dry(dry_run) as trial, transaction():
+        program = programs.by_code(code)
+        budget = budget_by_code(program.id, budget_code)
+        people = programs.members_of_unit(program.id, unit_code)
+        whole = credits * len(people)
+        click.echo(f"{len(people)} people, {whole} credits, {whole * budget.price_fen // 1000} fen")
+        trial.done()
+        payload = {"program_id": program.id, "unit": unit_code, "budget_id": budget.id, "credits": credits}
+        asked = approvals.ask(
+            action=GRANT_UNIT, payload=payload, reason=reason, maker=actor(handle), at=now(), program_id=program.id
         )
         click.echo(f"approval {asked.id} waits for a second person: flask approvals approve {asked.id} --as …")
 

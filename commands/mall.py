@@ -318,6 +318,28 @@ def slot(code: str, item_code: str, starts_at: datetime, ends_at: datetime, capa
         click.echo(f"slot {made.id}: {made.capacity - made.taken} free")
 
 
+@group.command("members")
+@program_option
+@click.argument("person_ids", type=int, nargs=-1, required=True)
+@click.option("--level", type=click.IntRange(0, 100), help="what items with a least level ask for")
+@click.option("--tag", "tags", multiple=True, help="all tags from now on; may be repeated; '' for none")
+@dry_option
+@actor_option
+def members(
+    code: str, person_ids: tuple[int, ...], level: int | None, tags: tuple[str, ...], dry_run: bool, handle: str
+) -> None:
+    """Say of which level members are, and which tags they have: what they may see in the mall."""
+    with refused_with_words(), dry(dry_run) as trial, transaction():
+        program = programs.by_code(code)
+        for person_id in person_ids:
+            programs.mark(
+                program=program, person_id=person_id, level=level,
+                tags=[tag for tag in tags if tag] if tags else None, actor=actor(handle), at=now(),
+            )  # fmt: skip
+        click.echo(f"{len(person_ids)} members")
+        trial.done()
+
+
 @group.command("cause")
 @program_option
 @click.argument("project_code")

@@ -12,7 +12,7 @@ from app.programs.actions import (
     retire,
     template_of,
 )
-from app.programs.joining import Pass, decide, join, leave, reorder
+from app.programs.joining import Pass, decide, join, leave, mark, reorder
 from app.programs.models import KINDS, Membership, OrgUnit, Program, Terms
 from app.programs.queries import (
     Known,
@@ -25,6 +25,7 @@ from app.programs.queries import (
     known_by_id,
     listed,
     member_count,
+    members_of_unit,
     membership,
     memberships_of,
     memberships_shown,
@@ -67,7 +68,9 @@ __all__ = [
     "known_by_id",
     "leave",
     "listed",
+    "mark",
     "member_count",
+    "members_of_unit",
     "membership",
     "memberships_of",
     "memberships_shown",

@@ -106,6 +106,28 @@ def decide(*, program: Program, person_id: int, admit: bool, actor: str, at: dat
     return member
 
 
+def mark(
+    *, program: Program, person_id: int, level: int | None, tags: list[str] | None, actor: str, at: datetime
+) -> Membership:
+    """Say of which level a member is, and which tags there are from now on; None leaves it. Raises NOT_FOUND."""
+    member = _locked(program.id, person_id)
+    if member is None or member.state != "active":
+        raise NOT_FOUND(person=str(person_id))
+    member.level = member.level if level is None else level
+    member.tags = member.tags if tags is None else tags
+    audit.write(
+        actor=actor,
+        action="membership.mark",
+        object_type="membership",
+        object_id=member.id,
+        at=at,
+        program_id=program.id,
+        after={"level": member.level, "tags": member.tags},
+    )
+    session().flush()
+    return member
+
+
 def leave(*, program: Program, person_id: int, at: datetime) -> Membership:
     """Leave a program, or take back a request. What was earned stays. Raises NOT_FOUND for a stranger."""
     member = _locked(program.id, person_id)

@@ -157,6 +157,19 @@ def _units_of(program_id: int, person_id: int) -> list[int]:
     return [int(step) for step in reversed(rows[0].path.strip("/").split("/"))] if rows else []
 
 
+_MEMBERS = """
+    select m.person_id from memberships m join org_units u on u.id = m.org_unit_id
+    join org_units top on top.program_id = m.program_id and top.code = %(unit)s
+    where m.program_id = %(program)s and m.state = 'active' and u.path like top.path || '%%' order by m.person_id
+"""
+
+
+def members_of_unit(program_id: int, code: str) -> list[int]:
+    """Who belongs to an org-unit or one below it, by id. Raises NOT_FOUND for a code that is none."""
+    org_unit(program_id, code)
+    return [row.person_id for row in read(_MEMBERS, {"program": program_id, "unit": code})]
+
+
 _PLACES = text(
     "select m.person_id, m.program_id, m.org_unit_id, m.rank from memberships m join programs p on p.id = m.program_id"
     " where m.person_id = any(:ids) and m.joined_at <= :at and (m.left_at is null or m.left_at > :at)"
