@@ -10,7 +10,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy import select
 
-from app import approvals, funding, notices, records
+from app import approvals, funding, notices, programs, records
 from app.approvals.models import Approval
 from app.clock import now
 from app.db import session, transaction
@@ -24,6 +24,7 @@ group = AppGroup("approvals", help="What waits for a second person.")
 
 DEPOSIT = "funding.deposit"
 GRANT = "funding.grant"
+GRANT_UNIT = "funding.grant_unit"
 REVERSE = "records.reverse"
 
 
@@ -57,6 +58,35 @@ def _grant(payload: dict[str, Any], approval: Approval, at: datetime) -> str:
     return f"award {done.award_id}: {done.credits} credits, {done.state}"
 
 
+def _grant_unit(payload: dict[str, Any], approval: Approval, at: datetime) -> str:
+    """Grant to whoever is in the org-unit now, each once for this approval, each told."""
+    people = programs.members_of_unit(payload["program_id"], payload["unit"])
+    requests = [
+        AwardRequest(
+            program_id=payload["program_id"],
+            person_id=person_id,
+            reason="benefit",
+            source_ref=f"approval:{approval.id}:{person_id}",
+            occurred_at=at,
+            base_micro=payload["credits"] * 1_000_000,
+            budget_id=payload["budget_id"],
+        )
+        for person_id in people
+    ]
+    done = funding.award(requests, at=at)
+    for person_id in people:
+        notices.tell(
+            key=f"benefit:{approval.id}:{person_id}",
+            person_id=person_id,
+            program_id=payload["program_id"],
+            kind="award.manual",
+            zh=f"您所在的部门发放福利 {payload['credits']} 积分：{approval.reason}",
+            en=f"A benefit of {payload['credits']} credits for your org-unit: {approval.reason}",
+            at=at,
+        )
+    return f"{len(done)} people, {sum(one.credits for one in done)} credits"
+
+
 def _reverse(payload: dict[str, Any], approval: Approval, at: datetime) -> str:
     records.reverse(
         record_id=payload["record_id"], code=payload["code"], words=payload["words"], by=approval.checker or "", at=at
@@ -68,6 +98,7 @@ def _reverse(payload: dict[str, Any], approval: Approval, at: datetime) -> str:
 EXECUTORS: dict[str, Callable[[dict[str, Any], Approval, datetime], str]] = {
     DEPOSIT: _deposit,
     GRANT: _grant,
+    GRANT_UNIT: _grant_unit,
     REVERSE: _reverse,
     **business.EXECUTORS,
     **payments.EXECUTORS,
