@@ -311,7 +311,7 @@ def cancel_booking(login: Login, order_id: int) -> Response:
 
 @routes.post("/orders/<id:order_id>/invoice")
 @citizen()
-@takes(InvoiceIn, example={"title": "某某有限公司", "tax_number": "91510100MA6CXXXX12", "email": "a@example.com"})
+@takes(InvoiceIn, example={"title": "某某有限公司", "tax_number": "91510100MA6C000000", "email": "a@example.com"})
 @gives(OrderShown)
 @refuses(NOT_FOUND, STATE_CONFLICT, orders.NOTHING_TO_INVOICE)
 def ask_invoice(login: Login, body: dict[str, Any], order_id: int) -> Response:
@@ -350,6 +350,7 @@ def _booking(row: Any) -> dict[str, Any] | None:
 
 
 def shown(rows: list[Any], person_id: int) -> list[dict[str, Any]]:
+    """Orders as they read in answers, with their codes."""
     codes: dict[int, list[dict[str, Any]]] = {row.id: [] for row in rows}
     for code in redemptions.codes_shown(list(codes), person_id, at=now()) if rows else []:
         codes[code.order_id].append(code_line(code))
