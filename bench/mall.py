@@ -110,8 +110,6 @@ def _shelf(here: City) -> list[int]:
 def _buyers(here: City) -> list[int]:
     """Everybody with a phone is rich enough for what will be ordered; the items."""
     at, name = now(), secrets.token_hex(4)
-    with transaction():
-        budget = run("select id from budgets where id = %(b)s", {"b": here.budget_id})[0].id
     for start in range(0, PHONES, 500):
         with transaction():
             requests = [
@@ -122,8 +120,8 @@ def _buyers(here: City) -> list[int]:
                     source_ref=f"{name}-{person}",
                     occurred_at=at,
                     base_micro=100_000_000,
-                    budget_id=budget,
-                )  # fmt: skip
+                    budget_id=here.budget_id,
+                )
                 for person in here.people[start : min(start + 500, PHONES)]
             ]
             funding.award(requests, at=at)

@@ -14,7 +14,8 @@ from app.mall.audience import EVERYBODY, Standing
 _LINE = """
     select i.id, i.code, i.kind, i.name, i.name_en, i.picture, i.price_credits, i.price_fen, i.available, i.per_person,
            i.sale_from, i.sale_until, coalesce(m.name, w.name) as merchant,
-           coalesce(m.name_en, w.name_en) as merchant_en, s.name as sponsor, s.name_en as sponsor_en, s.logo_url, c.code as category,
+           coalesce(m.name_en, w.name_en) as merchant_en, s.name as sponsor,
+           s.name_en as sponsor_en, s.logo_url, c.code as category,
            i.state = 'on_sale' and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)
              as on_sale,
            (select min(r.due_at) from restocks r where r.item_id = i.id and r.done_at is null) as restock_at
