@@ -5,26 +5,19 @@ Seen red with: the price as p // n, `uses_left` left out of the state's rule, us
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app import merchants, redemptions
-from app.db import run, session
+from app.db import run
 from app.errors import Refusal
-from jobs.proofs import proofs
-from tests import world
 from tests.redemptions import vouchers
 from tests.world import AT, World
 
-
-@pytest.fixture
-def here(db_session: Any) -> World:
-    made = world.build(people=6, deposit_fen=6_000)
-    for clerk in (made.people[4], made.people[5]):
-        world.clerk(made, clerk)
-    return made
+AllHeld = Callable[[], dict[str, Any]]
 
 
 def scan(here: World, typed: str, scan_id: str, quantity: int = 1, at: Any = AT, clerk: int = 4) -> redemptions.Verdict:
@@ -38,14 +31,7 @@ def scan(here: World, typed: str, scan_id: str, quantity: int = 1, at: Any = AT,
     )
 
 
-def all_held() -> dict[str, Any]:
-    """Proofs that don't hold, with a row of each, in this very transaction."""
-    session().flush()
-    found = {proof.id: run(proof.sql) for proof in proofs() if proof.search is None}
-    return {name: rows[0] for name, rows in found.items() if rows}
-
-
-def test_each_use_has_its_price_and_they_sum_to_the_whole(here: World) -> None:
+def test_each_use_has_its_price_and_they_sum_to_the_whole(here: World, all_held: AllHeld) -> None:
     card = vouchers.item(here, uses=3, price_credits=100, settlement_fen=100)
     ((_, typed),) = vouchers.bought(here, here.people[0], card)
     prices = [scan(here, typed, f"s{n}").owed_fen for n in range(3)]
@@ -57,7 +43,7 @@ def test_each_use_has_its_price_and_they_sum_to_the_whole(here: World) -> None:
         scan(here, typed, "s4")
 
 
-def test_two_of_five_then_three_elsewhere_then_none(here: World) -> None:
+def test_two_of_five_then_three_elsewhere_then_none(here: World, all_held: AllHeld) -> None:
     card = vouchers.item(here, uses=5, settlement_fen=150)
     ((_, typed),) = vouchers.bought(here, here.people[0], card)
     assert scan(here, typed, "a", quantity=2).uses_left == 3
@@ -71,7 +57,7 @@ def test_two_of_five_then_three_elsewhere_then_none(here: World) -> None:
     assert all_held() == {}
 
 
-def test_undone_uses_come_back_at_their_own_price_in_any_order(here: World) -> None:
+def test_undone_uses_come_back_at_their_own_price_in_any_order(here: World, all_held: AllHeld) -> None:
     card = vouchers.item(here, uses=4, price_credits=3, settlement_fen=5)
     ((_, typed),) = vouchers.bought(here, here.people[0], card)
     made = [scan(here, typed, f"s{n}") for n in range(4)]
@@ -90,7 +76,9 @@ def test_undone_uses_come_back_at_their_own_price_in_any_order(here: World) -> N
     assert all_held() == {}
 
 
-def test_what_was_not_used_comes_back_at_the_end_and_the_merchant_keeps_the_rest(here: World) -> None:
+def test_what_was_not_used_comes_back_at_the_end_and_the_merchant_keeps_the_rest(
+    here: World, all_held: AllHeld
+) -> None:
     card = vouchers.item(here, uses=3, price_credits=100, settlement_fen=150)
     person = here.people[0]
     ((code, typed),) = vouchers.bought(here, person, card)
@@ -107,7 +95,7 @@ def test_what_was_not_used_comes_back_at_the_end_and_the_merchant_keeps_the_rest
         scan(here, typed, "late", at=end)
 
 
-def test_an_item_may_say_that_what_is_not_used_is_gone(here: World) -> None:
+def test_an_item_may_say_that_what_is_not_used_is_gone(here: World, all_held: AllHeld) -> None:
     card = vouchers.item(here, on_expiry="forfeit")
     person = here.people[0]
     ((code, _),) = vouchers.bought(here, person, card)
@@ -120,7 +108,7 @@ def test_an_item_may_say_that_what_is_not_used_is_gone(here: World) -> None:
     assert all_held() == {}
 
 
-def test_a_code_is_prolonged_once_also_within_a_week_after_its_end(here: World) -> None:
+def test_a_code_is_prolonged_once_also_within_a_week_after_its_end(here: World, all_held: AllHeld) -> None:
     card = vouchers.item(here, extend_days=10)
     person = here.people[0]
     ((code, typed),) = vouchers.bought(here, person, card)
@@ -139,7 +127,7 @@ def test_a_code_is_prolonged_once_also_within_a_week_after_its_end(here: World) 
         redemptions.extend(code_id=code, person_id=here.people[1], at=ended)
 
 
-def test_an_orders_own_step_owes_the_merchant_without_a_clerk_once(here: World) -> None:
+def test_an_orders_own_step_owes_the_merchant_without_a_clerk_once(here: World, all_held: AllHeld) -> None:
     card = vouchers.item(here, uses=2)
     codes = vouchers.bought(here, here.people[0], card, quantity=2)
     scan(here, codes[0][1], "one")
