@@ -20,7 +20,7 @@ from app.ledger.models import Account, Entry, Transfer
 # Kinds of account that can never be negative, by asset. All others are system accounts without a stored balance.
 GUARDED = {
     *("wallet", "hold", "budget", "budget_money", "saved"),
-    *("payable", "payout", "welfare", "order_money", "refund_due"),
+    *("payable", "payout", "welfare", "match", "order_money", "refund_due"),
 }
 
 INSUFFICIENT = declare(

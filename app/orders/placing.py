@@ -215,6 +215,7 @@ def _donated(look: Any, person_id: int, client_ref: str, wish: Wish, at: datetim
         credits=look.price_credits * wish.quantity,
         client_ref=f"order:{client_ref}",
         at=at,
+        whole=True,
     )
     return {"state": "completed", "transfer": given.gift.transfer_id}
 

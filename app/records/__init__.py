@@ -5,6 +5,8 @@ from app.records.appeals import answer, appeal
 from app.records.intake import CONTENT_CONFLICT, take, take_many
 from app.records.models import Appeal, Claim, Observation, Record, Reduction
 from app.records.observations import Seen, close_days, observe
+from app.records.retiring import GRAMS_SHORT
+from app.records.retiring import available as available_grams
 from app.records.reviews import reject, release, restore, reverse, supersede
 from app.records.revival import revive
 from app.records.steps import NOWHERE_TO_WALK, take_steps
@@ -15,6 +17,7 @@ from app.records.together import Together
 
 __all__ = [
     "CONTENT_CONFLICT",
+    "GRAMS_SHORT",
     "NOWHERE_TO_WALK",
     "Act",
     "Appeal",
@@ -27,6 +30,7 @@ __all__ = [
     "Together",
     "answer",
     "appeal",
+    "available_grams",
     "close_days",
     "forget_open_steps",
     "observe",

@@ -189,3 +189,18 @@ class Appeal(Model):
     answer_due_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
     answered_by: Mapped[str | None] = mapped_column(Text)
+
+
+class RetiredGrams(Model):
+    """How much of a record's grams is given away. ``returned_at``: the record was taken back."""
+
+    __tablename__ = "retired_grams"
+    __table_args__ = (
+        CheckConstraint("mg > 0", name="mg"),
+        Index("ix_retired_grams_record", "record_id"),
+    )
+
+    transfer_id: Mapped[int] = mapped_column(ForeignKey("transfers.id"), primary_key=True)
+    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"), primary_key=True)
+    mg: Mapped[int]
+    returned_at: Mapped[datetime | None]

@@ -9,7 +9,7 @@ from sqlalchemy import select, text, update
 
 from app import events, funding, later, ledger, notices, outbox
 from app.db import connection
-from app.records import claims
+from app.records import claims, retiring
 from app.records.models import Record, Reduction
 from app.records.reasons import Reason, reason
 
@@ -31,6 +31,7 @@ def take_back(*, record_id: int, state: str, why: Reason, at: datetime) -> None:
     record = lock(record_id)
     if record.state == "counted":
         claims.release(record_id)
+        retiring.unretire(record, at=at)
         _reverse_milligrams(record_id, at)
         funding.reverse_awards(record_id=record_id, at=at)
         outbox.publish(events.RECORD_REVERSED, {"record_ids": [record_id]}, program_id=record.program_id)

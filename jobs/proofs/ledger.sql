@@ -33,7 +33,7 @@ where case when guarded then running is distinct from balance_after or place is 
 select a.id as account_id, a.kind, null::bigint as account_seq, a.balance as amount from accounts a
 where (a.guarded and (a.balance is null or a.balance < 0))
    or (not a.guarded and a.kind in ('wallet', 'hold', 'budget', 'budget_money', 'payable', 'welfare', 'saved', 'order_money',
-                                        'refund_due', 'payout'))
+                                        'refund_due', 'payout', 'match'))
 union all
 select e.account_id, 'entry', e.account_seq, e.balance_after from entries e where e.balance_after < 0;
 

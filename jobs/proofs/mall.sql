@@ -184,7 +184,7 @@ having coalesce(sum(e.amount), 0) <> r.owed_fen + r.cash_fen
 
 -- WEL-1: Welfare projects hold what their gifts say, in credits and in fen, and each gift was spent from its giver.
 select w.id as project_id, null::bigint as gift_id, w.given_credits as said, g.credits as found from welfare_projects w
-left join (select project_id, sum(credits) as credits from gifts group by project_id) g on g.project_id = w.id
+left join (select project_id, sum(credits - returned_credits) as credits from gifts group by project_id) g on g.project_id = w.id
 where w.given_credits <> coalesce(g.credits, 0)
 union all
 select w.id, null, coalesce(sum(g.fen), 0),

@@ -75,7 +75,7 @@ where s.consent_purpose is not null and r.state <> 'mirrored' and not exists (
     and (c.program_id is null or c.program_id = r.program_id) and c.granted_at <= r.received_at
     and r.received_at < coalesce(c.withdrawn_at, 'infinity') + interval '10 seconds');
 
--- RED-1: Grams in the ledger are the live reductions, act by act and person by person.
+-- RED-1: Grams in the ledger are the live reductions, act by act, and person by person less what was given away.
 select 'transfer' as what, d.id, d.counted_mg as said, e.amount as booked
 from reductions d join records r on r.id = d.record_id
 join wallets w on w.person_id = r.person_id and w.program_id = r.program_id
@@ -85,11 +85,13 @@ union all
 select 'reversal', d.id, d.counted_mg, null from reductions d left join transfers t on t.reverses = d.transfer_id
 where d.transfer_id is not null and (d.reversed_at is not null) <> (t.id is not null)
 union all
-select 'person', w.id, coalesce(sum(d.counted_mg), 0), max(a.balance)
+select 'person', w.id, coalesce(sum(d.counted_mg - coalesce(g.mg, 0)), 0), max(a.balance)
 from wallets w join accounts a on a.id = w.mg_account_id
 left join records r on r.person_id = w.person_id and r.program_id = w.program_id
 left join reductions d on d.record_id = r.id and d.reversed_at is null
-group by w.id having coalesce(sum(d.counted_mg), 0) <> max(a.balance);
+left join (select record_id, sum(mg) as mg from retired_grams where returned_at is null group by record_id) g
+  on g.record_id = d.record_id
+group by w.id having coalesce(sum(d.counted_mg - coalesce(g.mg, 0)), 0) <> max(a.balance);
 
 -- MIR-1: An act shown in a second program earns nothing there, and it is shown while the paying record counts.
 select m.id as record_id, m.state from records m join records r on r.id = m.primary_id

@@ -27,6 +27,7 @@ from app import (
     redemptions,
     sources,
     vehicles,
+    welfare,
 )
 from app.clock import now
 from app.db import transaction
@@ -186,6 +187,15 @@ def _medium_of(person_id: int) -> int:
         return media.add(person_id=person_id, purpose="photo", picture=picture, at=now()).id
 
 
+def _gift_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        world.rich(made, person_id, 300, at=now())
+        wanted = {"project_id": made.project_id, "credits": 10, "client_ref": "r"}
+        return welfare.give(person_id=person_id, program_id=made.program_id, at=now(), **wanted).gift.id
+
+
 def _recovery_of(person_id: int) -> int:
     """Somebody with the person's phone number asks for the account."""
     with transaction():
@@ -204,6 +214,7 @@ OWNED: dict[str, Callable[[int], int]] = {
     "address_id": _address_of,
     "vehicle_id": _vehicle_of,
     "account_id": _account_of,
+    "gift_id": _gift_of,
     "medium_id": _medium_of,
     "recovery_id": _recovery_of,
 }
