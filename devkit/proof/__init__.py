@@ -23,6 +23,7 @@ HISTORIES = 10_000
 KILL_SECONDS = 90.0
 ORDERS = 1_000
 ATTEMPTS = 6_000  # on two thirds as many units
+CODES = 1_000  # of the 10,000 that were fought for once (`--codes 10000`)
 
 
 @dataclass
@@ -61,6 +62,8 @@ def proof(arguments: list[str]) -> int:
             _kills(report, options, servers, environ)
         if servers is not None and options.orders > 0:
             _payments(report, options, servers, environ)
+        if options.codes > 0:
+            _scans(report, options, environ)
         if servers is not None and options.attempts > 0:
             _flash(report, options, servers, environ)
         _invariants(report, environ)
@@ -77,6 +80,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--kill-seconds", type=float, default=KILL_SECONDS, help="load and kills; 0 leaves them out")
     parser.add_argument("--orders", type=int, default=ORDERS, help=f"paid through the local WeChat (default {ORDERS})")
     parser.add_argument("--attempts", type=int, default=ATTEMPTS, help=f"of a flash sale (default {ATTEMPTS})")
+    parser.add_argument("--codes", type=int, default=CODES, help=f"scanned and refunded at once (default {CODES})")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="for everything that is drawn")
     return parser.parse_args(arguments)
 
@@ -150,6 +154,22 @@ def _payments(report: Report, options: argparse.Namespace, servers: Servers, env
     fen = f"{seen.at_wechat_fen} at WeChat, {seen.booked_fen} in the ledger"
     report.add("  fen", fen, not seen.fen)
     for line in [*seen.unfinished, *seen.unmatched, *seen.twice, *seen.forged, *seen.fen][:20]:
+        print(f"         {line}")
+
+
+def _scans(report: Report, options: argparse.Namespace, environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "devkit.proof.scans", str(options.codes), str(options.seed)]
+    done = subprocess.run(command, env={**os.environ, **environ}, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0 or not done.stdout.strip():
+        raise ServersError("the codes were not fought for to the end (see above)")
+    seen = json.loads(done.stdout.splitlines()[-1])
+    report.add(
+        "three clerks and a refund at once",
+        f"{seen['codes']} codes in {seen['seconds']:.0f} s: {seen['redeemed']} redeemed, {seen['refunded']} refunded",
+    )
+    one = f"{len(seen['wrong'])} with other than one winner; stored {seen['stored']}"
+    report.add("  one outcome each", one, seen["agree"] and not seen["wrong"])
+    for line in seen["wrong"][:10]:
         print(f"         {line}")
 
 

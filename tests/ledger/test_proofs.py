@@ -136,7 +136,7 @@ PLANTS = (
     ),
     Plant("STK-4", "insert into procrastinate_workers default values"),
     Plant("STK-5", "update orders set credits = credits + 1"),
-    Plant("STK-6", "update orders set quantity = quantity + 1"),
+    Plant("STK-6", "update orders set quantity = quantity + 1 where refunded_pieces = 0"),
     Plant("STK-7", "delete from stock_movements", (trigger("stock_movements", "stock_movements_append_only"),)),
     Plant(
         "COD-1",
@@ -145,7 +145,7 @@ PLANTS = (
         " owed_fen, transfer_id, redeemed_at from redemptions where undone_at is null",
         ("drop index uq_redemptions_live",),
     ),
-    Plant("COD-2", "update orders set state = 'refunded' where cash_fen = 0"),
+    Plant("COD-2", "update orders set state = 'refunded', refunded_pieces = quantity where cash_fen = 0"),
     Plant("COD-3", "update codes set person_id = (select min(staff_person_id) from redemptions)"),
     Plant(
         "COD-4",
@@ -156,6 +156,12 @@ PLANTS = (
         "COD-5",
         "update code_fundings set draw_fen = credits * price_fen",
         (constraint("code_fundings", "ck_code_fundings_covered"),),
+    ),
+    Plant("COD-6", "update redemptions set owed_fen = owed_fen + 1"),
+    Plant(
+        "COD-7",
+        "insert into transfers (program_id, reason, source_ref, legs_hash, memo, posted_at)"
+        " select program_id, 'code.return', 'code:' || id, '', '{}', now() from codes where state = 'redeemed'",
     ),
     Plant("OWE-1", "update redemptions set owed_fen = owed_fen + 1 where undone_at is null"),
     Plant("OWE-2", "update redemptions set undo_transfer_id = null where undone_at is not null"),
