@@ -6,7 +6,7 @@ what is due stands in the tables, not in the queue.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import structlog
 
@@ -14,7 +14,7 @@ import till
 from app import orders
 from app.clock import business_day, now
 from app.db import transaction
-from app.payments import notices
+from app.payments import bills, notices
 from till import kept_bills
 from wechat.pay import errors as pay
 
@@ -47,7 +47,8 @@ def sweep() -> int:
 
 
 def reconcile() -> int:
-    """Yesterday's bills against our books, after ten in the morning; answers how many differences there are.
+    """Yesterday's bills against our books, after ten in the morning, and those of days that were missed; answers how
+    many differences there are.
 
     It runs three times: a bill may come late, and what a query has mended is seen to agree. What was kept long enough
     goes: old bills, notices that nobody could ever read.
@@ -59,9 +60,20 @@ def reconcile() -> int:
     with transaction():
         notices.forget_bodies(now())
     kept_bills.forget(desk.bills, today)
-    day = today - timedelta(days=1)
+    yesterday = today - timedelta(days=1)
+    with transaction():
+        days = bills.missed(desk.mchid, before=yesterday)
+    if days:
+        log.warning("bills_missed", count=len(days))
+    return sum(_reconcile(desk, day) for day in [*days, yesterday])
+
+
+def _reconcile(desk: till.Desk, day: date) -> int:
+    """One day; what WeChat can't give now doesn't hold up the others."""
     try:
         return sum(report.differences for report in till.reconcile(desk, day))
     except pay.StatementCreating:
         log.warning("bill_is_late", kind="trade")
-        return 0
+    except pay.PayError as error:
+        log.error("bill_failed", kind=type(error).__name__, code=error.code)
+    return 0

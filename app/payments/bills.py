@@ -110,6 +110,24 @@ def compare_trade(*, mchid: str, day: date, lines: Iterable[TradeFact], sha1: st
     return report
 
 
+_MISSED = """
+    select d.at::date as day from generate_series(
+      (select greatest(min(created_at at time zone 'Asia/Shanghai')::date, %(first)s::date)
+       from payments where mchid = %(mchid)s having count(*) > 0), %(last)s::date, interval '1 day') d (at)
+    where 2 > (select count(*) from bill_days b where b.mchid = %(mchid)s and b.day = d.at::date)
+    order by 1 limit %(limit)s
+"""
+BILLS_GIVEN_FOR = timedelta(days=89)
+"""WeChat gives a day's bills out for three months."""
+
+
+def missed(mchid: str, *, before: date, limit: int = 31) -> list[date]:
+    """Days before ``before`` whose bills were not both compared, since our first payment: a worker was down, or WeChat
+    had no bill yet. Oldest first."""
+    values = {"mchid": mchid, "first": before - BILLS_GIVEN_FOR, "last": before - timedelta(days=1), "limit": limit}
+    return [row.day for row in run(_MISSED, values)]
+
+
 def no_statement(*, mchid: str, day: date, kind: str, at: datetime) -> Report:
     """WeChat says that the day had no movement. That is noted only where our books have none either."""
     report = Report(day, kind)

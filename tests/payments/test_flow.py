@@ -191,6 +191,20 @@ def test_a_clock_that_is_off_stops_paying_and_loses_nothing(shop: Shop) -> None:
     assert shop.broken_proofs() == {}
 
 
+def test_a_wechat_that_hangs_does_not_hold_the_sweep(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        shop.call_up(shop.order(str(number)))
+    monkeypatch.setattr("till.sweeping.SWEEP_SECONDS", 1.0)
+    shop.box.state.faults.append(Fault("/v3/*", "delay", 100, seconds=0.6))
+    shop.due()
+    began = time.monotonic()
+    assert 1 <= shop.sweep() < 6, "what is left is due next time"
+    assert time.monotonic() - began < 3
+    shop.box.state.faults.clear()
+    assert shop.sweep() >= 3
+    assert shop.sql("select 1 from payments where looks = 0") == []
+
+
 def test_a_person_waits_five_seconds_at_most_and_a_job_as_long_as_it_takes(shop: Shop) -> None:
     """Both hosts hang: paying, looking and cancelling answer in time, together with all their repeats."""
     order = shop.order()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 import till
 from app import operators
-from app.clock import SHANGHAI, now
+from app.clock import SHANGHAI, frozen, now
 from app.db import run, transaction
 from app.payments import bills, differences
 from tests import cash, world
@@ -23,6 +23,7 @@ from tests.payments.test_flow import paid_order, refunded
 from till import kept_bills
 from wechat.pay import errors as pay
 from wechat.pay.bills import FundLine, TradeLine
+from wechat.sandbox.faults import Fault
 from wechat.sandbox.pay.bills import Plant
 from wechat.sandbox.pay.notices import NoticeFault
 
@@ -251,6 +252,30 @@ def test_a_bill_that_is_not_there_yet_or_damaged_compares_nothing(books: Shop) -
     assert books.sql("select count(*) as n from bill_days")[0].n == 0
     books.box.bills.plants.clear()
     assert reconcile(books, day) == {}
+
+
+@race
+def test_days_that_were_missed_are_caught_up(books: Shop) -> None:
+    """The worker was down for two days; the third morning compares all of them, and a late bill stops none."""
+    from jobs import payments as jobs
+
+    day = tomorrow(books)
+    books.change(f"update payments set created_at = '{day} 11:00+08'")
+    books.box.clock.advance(2 * 86_400)
+    with books.app.app_context(), frozen(datetime.combine(day + timedelta(days=3), time(11), SHANGHAI)):
+        with transaction():
+            assert bills.missed(books.desk.mchid, before=day + timedelta(days=2)) == [day, day + timedelta(days=1)]
+            assert bills.missed("1900000109", before=day) == [], "nobody is asked about before our first payment"
+        books.app.extensions["till"] = books.desk
+        books.box.state.faults.append(Fault("/v3/bill/tradebill*", "http500"))
+        jobs.reconcile()
+        compared = [row.day for row in books.sql("select distinct day from bill_days order by day")]
+        assert compared == [day + timedelta(days=1), day + timedelta(days=2)], "the first one's bill was not to be had"
+        jobs.reconcile()
+        with transaction():
+            assert bills.missed(books.desk.mchid, before=day + timedelta(days=3)) == []
+    agreed = books.sql("select count(*) as n from payments where billed_day is not null")[0].n
+    assert agreed == 3
 
 
 @race
