@@ -23,6 +23,7 @@ from commands import (
     sources,
     support,
     wechat,
+    welfare,
 )
 
 GROUPS = (
@@ -41,6 +42,7 @@ GROUPS = (
             settlement,
             sources,
             wechat,
+            welfare,
         )
     ),
     *support.GROUPS,

@@ -17,7 +17,7 @@ from app.db import session, transaction
 from app.errors import NOT_FOUND
 from app.funding import AwardRequest
 from app.funding.models import Budget
-from commands import business, orders, payments, settlement, support, windup
+from commands import business, orders, payments, settlement, support, welfare, windup
 from commands.shared import actor, actor_option, json_option, refused_with_words, show
 
 group = AppGroup("approvals", help="What waits for a second person.")
@@ -104,6 +104,7 @@ EXECUTORS: dict[str, Callable[[dict[str, Any], Approval, datetime], str]] = {
     **payments.EXECUTORS,
     **orders.EXECUTORS,
     **settlement.EXECUTORS,
+    **welfare.EXECUTORS,
     **windup.EXECUTORS,
     **support.EXECUTORS,
 }

@@ -1,4 +1,4 @@
-"""``flask mall``: items on the shelf, their stock, pools of codes, pictures, times; welfare projects."""
+"""``flask mall``: items on the shelf, their stock, pools of codes, pictures, times."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from commands.shared import (
     show,
 )
 
-group = AppGroup("mall", help="Items, stock, pools of codes, pictures, times; welfare projects.")
+group = AppGroup("mall", help="Items, stock, pools of codes, pictures, times.")
 
 
 @group.command("list")
@@ -338,21 +338,3 @@ def members(
             )  # fmt: skip
         click.echo(f"{len(person_ids)} members")
         trial.done()
-
-
-@group.command("cause")
-@program_option
-@click.argument("project_code")
-@click.option("--name", required=True)
-@click.option("--name-en", default="")
-@click.option("--target", type=click.IntRange(1, 10**9), required=True, help="credits wanted")
-@actor_option
-def cause(code: str, project_code: str, name: str, name_en: str, target: int, handle: str) -> None:
-    """Open a welfare project, or find the one of this code."""
-    with refused_with_words(), transaction():
-        actor(handle)
-        found = welfare.open_project(
-            program_id=programs.by_code(code).id, code=project_code, name=name, name_en=name_en or name,
-            target_credits=target,
-        )  # fmt: skip
-        click.echo(f"project {found.code}: {found.given_credits} of {found.target_credits} credits given")

@@ -18,16 +18,22 @@ from app.db import session, transaction
 from app.errors import Refusal
 from app.settlement.models import PayoutAccount
 from commands.merchants import merchant_of
-from commands.shared import actor, actor_option, json_option, program_option, refused_with_words, show
+from commands.shared import (
+    DryRun,
+    actor,
+    actor_option,
+    dry,
+    dry_option,
+    json_option,
+    program_option,
+    refused_with_words,
+    show,
+)
 
 group = AppGroup("settlement", help="Merchants' statements: draw, dispute, approve, pay, export, verify.")
 
 EXPORT = "settlement.export"
 DAY = click.DateTime(["%Y-%m-%d"])
-
-
-class DryRun(Exception):
-    """What was done is taken back."""
 
 
 @group.command("draw")
@@ -110,24 +116,28 @@ def show_statement(statement_id: int, after: int, limit: int, as_json: bool) -> 
 
 @group.command("issue")
 @click.argument("statement_ids", type=int, nargs=-1, required=True)
+@dry_option
 @actor_option
-def issue(statement_ids: tuple[int, ...], handle: str) -> None:
+def issue(statement_ids: tuple[int, ...], dry_run: bool, handle: str) -> None:
     """Show drafts to their merchants, who have seven days to dispute lines."""
     for one in statement_ids:
-        with refused_with_words(), transaction():
+        with refused_with_words(), dry(dry_run) as trial, transaction():
             found = settlement.issue(statement_id=one, actor=actor(handle), at=now())
             click.echo(f"statement {found.id} is issued; to be disputed until {found.dispute_until}")
+            trial.done()
 
 
 @group.command("void")
 @click.argument("statement_id", type=int)
 @click.option("--reason", required=True)
+@dry_option
 @actor_option
-def void(statement_id: int, reason: str, handle: str) -> None:
+def void(statement_id: int, reason: str, dry_run: bool, handle: str) -> None:
     """Withdraw a statement before its approval; its period can be drawn again."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         settlement.void(statement_id=statement_id, reason=reason, actor=actor(handle), at=now())
         click.echo(f"statement {statement_id} is void")
+        trial.done()
 
 
 @group.command("disputes")
@@ -145,12 +155,14 @@ def list_disputes(code: str, state: str, as_json: bool) -> None:
 @click.argument("dispute_id", type=int)
 @click.option("--accept/--reject", required=True)
 @click.option("--words", required=True, help="the merchant reads them")
+@dry_option
 @actor_option
-def answer(dispute_id: int, accept: bool, words: str, handle: str) -> None:
+def answer(dispute_id: int, accept: bool, words: str, dry_run: bool, handle: str) -> None:
     """Answer a dispute. What was accepted is mended by `void` and `draw`, or by `correct`."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         found = settlement.answer(dispute_id=dispute_id, accepted=accept, words=words, actor=actor(handle), at=now())
         click.echo(f"dispute {found.id} {found.state}")
+        trial.done()
 
 
 @group.command("approve")
@@ -173,11 +185,13 @@ def approve(statement_id: int, reason: str, dry_run: bool, handle: str) -> None:
 @group.command("correct")
 @click.argument("redemption_id", type=int)
 @click.option("--reason", required=True)
+@dry_option
 @actor_option
-def correct(redemption_id: int, reason: str, handle: str) -> None:
+def correct(redemption_id: int, reason: str, dry_run: bool, handle: str) -> None:
     """Ask to take back a redemption that a statement has; a second operator approves; the next one has the line."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         _ask(settlement.CORRECT, {"redemption_id": redemption_id}, reason, handle, None)
+        trial.done()
 
 
 @group.command("batch")
@@ -244,24 +258,28 @@ def pay(payout_id: int, reference: str, paid_on: datetime, evidence: str, dry_ru
 @group.command("fail")
 @click.argument("payout_id", type=int)
 @click.option("--problem", required=True, help="what the bank said")
+@dry_option
 @actor_option
-def fail(payout_id: int, problem: str, handle: str) -> None:
+def fail(payout_id: int, problem: str, dry_run: bool, handle: str) -> None:
     """The bank refused a line: its statement goes into the next batch, alone."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         line = settlement.fail(payout_id=payout_id, problem=problem, actor=actor(handle), at=now())
         click.echo(f"payout {line.id} {line.state}")
+        trial.done()
 
 
 @group.command("invoice")
 @click.argument("statement_id", type=int)
 @click.option("--number", required=True)
 @click.option("--date", "day", type=DAY, required=True)
+@dry_option
 @actor_option
-def invoice(statement_id: int, number: str, day: datetime, handle: str) -> None:
+def invoice(statement_id: int, number: str, day: datetime, dry_run: bool, handle: str) -> None:
     """The merchant's invoice for a statement came in."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         settlement.invoice(statement_id=statement_id, number=number, day=day.date(), actor=actor(handle), at=now())
         click.echo(f"statement {statement_id}: invoice {number}")
+        trial.done()
 
 
 @group.command("tax")
@@ -269,13 +287,15 @@ def invoice(statement_id: int, number: str, day: datetime, handle: str) -> None:
 @click.argument("merchant_code")
 @click.option("--title", required=True)
 @click.option("--tax-no", required=True)
+@dry_option
 @actor_option
-def tax(code: str, merchant_code: str, title: str, tax_no: str, handle: str) -> None:
+def tax(code: str, merchant_code: str, title: str, tax_no: str, dry_run: bool, handle: str) -> None:
     """Title and tax number of a merchant."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         merchant = merchant_of(programs.by_code(code).id, merchant_code)
         settlement.set_invoicing(merchant_id=merchant.id, title=title, tax_no=tax_no, by=actor(handle), at=now())
         click.echo(f"{merchant_code}: {title} {tax_no}")
+        trial.done()
 
 
 @group.command("account")

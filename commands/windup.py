@@ -16,7 +16,7 @@ from app.approvals.models import Approval
 from app.clock import now
 from app.db import retrying, transaction
 from app.settlement.sheets import write_csv
-from commands.shared import actor, actor_option, program_option, refused_with_words, show
+from commands.shared import actor, actor_option, dry, dry_option, program_option, refused_with_words, show
 
 
 @click.command("wind-up")
@@ -62,10 +62,13 @@ def steps(code: str) -> None:
 @click.option("--reference", required=True, help="the bank's own")
 @click.option("--evidence", type=click.Path(exists=True, dir_okay=False), required=True, help="the bank's receipt")
 @click.option("--reason", required=True)
+@dry_option
 @actor_option
-def return_money(code: str, budget_code: str, reference: str, evidence: str, reason: str, handle: str) -> None:
+def return_money(
+    code: str, budget_code: str, reference: str, evidence: str, reason: str, dry_run: bool, handle: str
+) -> None:
     """Ask to book what a sponsor got back of a budget; a second operator approves."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         program = programs.by_code(code)
         digest = hashlib.sha256(Path(evidence).read_bytes()).hexdigest()
         payload = {"program_id": program.id, "budget": budget_code, "reference": reference, "evidence": digest}
@@ -78,6 +81,7 @@ def return_money(code: str, budget_code: str, reference: str, evidence: str, rea
             program_id=program.id,
         )
         click.echo(f"approval {asked.id} waits for a second person: flask approvals approve {asked.id} --as …")
+        trial.done()
 
 
 @click.command("wind-up-export")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app import clock, funding, green, later, leaderboards, people, records, redemptions, settlement, sources
+from app import clock, funding, green, later, leaderboards, people, records, redemptions, settlement, sources, welfare
 from app.db import retrying, transaction
 from app.merchants import running
 from jobs import mall, payments, rescue, wechat
@@ -144,6 +144,19 @@ def part_merchants() -> int:
         return len(found)
 
 
+def return_gifts() -> int:
+    """What failed projects did not spend goes back to givers and sponsors; answers how many gifts."""
+    total = 0
+
+    def batch() -> int:
+        with transaction():
+            return welfare.return_due(at=clock.now())
+
+    while done := retrying(batch):
+        total += done
+    return total
+
+
 def purge_nonces() -> int:
     with transaction():
         return sources.purge_nonces(at=clock.now())
@@ -183,6 +196,7 @@ CRON: tuple[Cron, ...] = (
     Cron("redemptions.expire", "*/10 * * * *", expire_codes),
     Cron("settlement.wind_up", "40 16 * * *", wind_up),
     Cron("merchants.part", "25 16 * * *", part_merchants),
+    Cron("welfare.return_due", "*/10 * * * *", return_gifts),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
     Cron("mall.sweep", "* * * * *", mall.sweep),
