@@ -20,13 +20,15 @@ BATCH = 500
 class Column:
     """One sealed column and the purpose it is sealed for. A feature that seals has a line here.
 
-    ``hashed``: the column beside it with the keyed hash of the same value, and that hash's purpose (vault.MOVING).
+    ``key``: the table's whole-numbered key. ``hashed``: the column beside it with the keyed hash of the same value, and
+    that hash's purpose (vault.MOVING).
     """
 
     table: str
     column: str
     purpose: str
     hashed: tuple[str, str] | None = None
+    key: str = "id"
 
 
 COLUMNS = (
@@ -36,6 +38,11 @@ COLUMNS = (
     Column("merchant_applications", "phone_sealed", "merchant-phone"),
     Column("shop_devices", "key_sealed", "shop-device"),
     Column("codes", "code_sealed", "redemption-code", ("code_hash", "redemption-code")),
+    Column("pool_codes", "code_sealed", "pool-code"),
+    Column("addresses", "sealed", "address"),
+    Column("parcels", "address_sealed", "address", key="order_id"),
+    Column("invoice_requests", "sealed", "invoice", key="order_id"),
+    Column("payout_accounts", "sealed", "payout-account"),
 )
 
 
@@ -50,10 +57,10 @@ class Resealed:
 
 def reseal(column: Column, *, after: int, into: Resealed, dry_run: bool = False) -> int | None:
     """One batch behind an id, in the running transaction; answers the last id, None at the end."""
-    name, hashed = column.column, column.hashed
+    table, key, name, hashed = column.table, column.key, column.column, column.hashed
     rows = run(
-        f"select id, {name} as sealed, {hashed[0] if hashed else 'null::bytea'} as hashed from {column.table}"  # noqa: S608
-        f" where id > %(after)s and {name} is not null order by id limit %(limit)s for no key update",
+        f"select {key} as id, {name} as sealed, {hashed[0] if hashed else 'null::bytea'} as hashed from {table}"  # noqa: S608
+        f" where {key} > %(after)s and {name} is not null order by {key} limit %(limit)s for no key update",
         {"after": after, "limit": BATCH},
     )
     for row in rows:
@@ -69,7 +76,7 @@ def reseal(column: Column, *, after: int, into: Resealed, dry_run: bool = False)
         if not dry_run:
             also = f", {hashed[0]} = %(hashed)s" if hashed else ""
             run(
-                f"update {column.table} set {name} = %(sealed)s{also} where id = %(id)s",  # noqa: S608
+                f"update {table} set {name} = %(sealed)s{also} where {key} = %(id)s",  # noqa: S608
                 {"sealed": fresh[0], "hashed": fresh[1], "id": row.id},
             )
     return rows[-1].id if rows else None

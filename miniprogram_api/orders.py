@@ -9,7 +9,7 @@ from flask import Response
 from marshmallow import fields
 
 import till
-from app import mall, orders, payments, redemptions, welfare
+from app import mall, orders, payments, recovery, redemptions, welfare
 from app.clock import now
 from app.db import retrying, transaction
 from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, STATE_CONFLICT
@@ -202,13 +202,14 @@ def get_order(login: Login, order_id: int) -> Response:
 @routes.post("/orders/<id:order_id>/pool-codes")
 @citizen(fresh=True)
 @gives(PoolCodes)
-@refuses(NOT_FOUND)
+@refuses(NOT_FOUND, recovery.RECOVERY_HOLD)
 def show_pool_codes(login: Login, order_id: int) -> Response:
     """The codes that I was given
 
     Of an item whose codes are a third party's, for the tap that asks for them.
     """
     orders.line(order_id, login.person_id)
+    recovery.check_hold(login.person_id)
     return answer({"codes": pools.shown(order_id)}, headers={"Cache-Control": "no-store"})
 
 
@@ -242,7 +243,7 @@ def give_back(login: Login, body: dict[str, Any], order_id: int) -> Response:
 @citizen()
 @takes(NewAddress, example={"address_id": "3"})
 @gives(OrderShown)
-@refuses(NOT_FOUND, orders.SHIPPED_ALREADY, orders.ADDRESS_NOT_SERVED)
+@refuses(NOT_FOUND, orders.SHIPPED_ALREADY, orders.ADDRESS_NOT_SERVED, recovery.RECOVERY_HOLD)
 def readdress(login: Login, body: dict[str, Any], order_id: int) -> Response:
     """Send it elsewhere
 
@@ -250,6 +251,7 @@ def readdress(login: Login, body: dict[str, Any], order_id: int) -> Response:
     """
     served = mall.head(orders.line(order_id, login.person_id).item_id).provinces
     with transaction():
+        recovery.check_hold(login.person_id)
         orders.parcels.readdress(
             order_id=order_id, person_id=login.person_id, address_id=body["address_id"], served=served
         )

@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
 
-from app import programs, records, welfare
+from app import programs, records, recovery, welfare
 from app.clock import now
 from app.db import retrying, transaction
 from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND
@@ -249,7 +249,7 @@ def get_events(program: str) -> Response:
 @citizen()
 @takes(GiveGrams, example={"event_id": "3", "mg": 1_000_000, "client_ref": "grams-20261125-1", "show_name": False})
 @gives(GramGiftShown, status=201)
-@refuses(NOT_FOUND, IDEMPOTENCY_CONFLICT, welfare.EVENT_FULL, records.GRAMS_SHORT)
+@refuses(NOT_FOUND, IDEMPOTENCY_CONFLICT, welfare.EVENT_FULL, records.GRAMS_SHORT, recovery.RECOVERY_HOLD)
 def give_grams(login: Login, body: dict[str, Any]) -> Response:
     """Give grams to an event
 
@@ -259,6 +259,7 @@ def give_grams(login: Login, body: dict[str, Any]) -> Response:
 
     def command() -> tuple[dict[str, Any], bool]:
         with transaction():
+            recovery.check_hold(login.person_id)
             made, fresh = welfare.give_grams(person_id=login.person_id, at=at, **body)
             return _gram_gift(welfare.gram_gift(made.id)), fresh
 

@@ -46,6 +46,12 @@ RECOVERY_WAITING = declare(
     zh="有人正在申请找回此账号，处理结束前不能注销。如非本人申请，请先提出异议。",
     en="Somebody asks for this account, so it can't be deleted until that is over. If it wasn't you, object first.",
 )
+RECOVERY_HOLD = declare(
+    "recovery_hold",
+    Kind.CONFLICT,
+    zh="该账号正在找回处理中，此操作暂停。如非本人申请，请先提出异议。",
+    en="Somebody asks for this account, so this is paused until that is over. If it wasn't you, object first.",
+)
 RECOVERY_EARLY = declare(
     "recovery_early",
     Kind.CONFLICT,
@@ -144,6 +150,12 @@ def hand_over(*, recovery_id: int, by: str, at: datetime) -> list[bytes]:
     return ended
 
 
+def check_hold(person_id: int) -> None:
+    """Raise RECOVERY_HOLD while somebody asks for the account: what would leave it and never come back is paused."""
+    if _open(person_id) is not None:
+        raise RECOVERY_HOLD()
+
+
 def check_free(person_id: int) -> None:
     """Raise RECOVERY_WAITING while somebody asks for the account: whoever holds the lost phone must not delete it."""
     if _open(person_id) is not None:
@@ -232,6 +244,7 @@ __all__ = [
     "ACCOUNTS_STRANGE",
     "HOLD",
     "RECOVERY_EARLY",
+    "RECOVERY_HOLD",
     "RECOVERY_NOTHING",
     "RECOVERY_OCCUPIED",
     "RECOVERY_OPEN",
@@ -239,6 +252,7 @@ __all__ = [
     "Recovery",
     "ask",
     "check_free",
+    "check_hold",
     "check_join",
     "check_ripe",
     "hand_over",

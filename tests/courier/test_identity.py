@@ -213,6 +213,10 @@ def test_what_can_be_spent_is_held_also_what_comes_into_being_meanwhile(town: To
         )
     assert [row.frozen for row in town.sql("select frozen from wallets")] == [True, True]
     assert [row.held for row in town.sql("select held from codes")] == [True, True]
+    order_id = alice.get("/orders")["items"][0]["id"]
+    assert alice.refused("POST", f"/orders/{order_id}/pool-codes", 409) == "recovery_hold"
+    grams = {"event_id": "1", "mg": 1, "client_ref": "grams"}
+    assert alice.refused("POST", "/gifts/grams", 409, json=grams) == "recovery_hold"
     losses = alice.get("/me/deletion")
     assert alice.refused("POST", "/me/deletion", 409, json={"seen": losses["seen"]}) == "recovery_waiting"
     alice.call("POST", f"/recovery/{asked['id']}/objection")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app import clock, redemptions, vault
-from app.db import transaction
+from app import clock, redemptions, resealing, vault
+from app.db import Model, transaction
 from app.errors import Refusal
 from tests import world
 from tests.courier.conftest import Town
@@ -57,6 +57,32 @@ def test_the_secret_is_changed_twice_and_nothing_is_lost(town: Town) -> None:
         assert scanned(town, clerk, typed) == "fine"
         again = town.flask("wechat", "reseal", "--json")
         assert '"failed": 0' in again
+    finally:
+        vault.unlock(first)
+
+
+def test_every_sealed_column_is_sealed_anew() -> None:
+    """One that were forgotten would be unreadable for ever once the old secret is gone."""
+    sealed = {
+        (table.name, column.name)
+        for table in Model.metadata.tables.values()
+        for column in table.columns
+        if column.name.endswith("sealed")
+    }
+    assert sealed == {(one.table, one.column) for one in resealing.COLUMNS}
+
+
+def test_an_address_is_sealed_anew_too(town: Town) -> None:
+    first = town.app.config["SETTINGS"].secret
+    alice = town.member("alice")
+    where = {"name": "李雷", "phone": "13800000000", "province": "山东省", "city": "威海市", "detail": "滨海路 1 号"}
+    alice.post("/addresses", where, 201)
+    try:
+        vault.unlock(first, seal=NEW)
+        town.flask("wechat", "reseal")
+        assert alice.get("/addresses")["items"][0]["detail"] == "滨海路 1 号"
+        sealed = bytes(town.sql("select sealed from addresses")[0].sealed)
+        assert vault.sealed_now("address", sealed)
     finally:
         vault.unlock(first)
 
