@@ -25,6 +25,7 @@ from app.funding.models import Budget
 from app.records import reviews
 from jobs.relay import relay_once
 from tests import cash, given, world
+from tests.ledger import settled
 from tests.world import AT, World
 
 HOUR = timedelta(hours=1)
@@ -72,6 +73,8 @@ def busy(*, people: int = 6) -> Books:
     _mirrored(here)
     _wait_for_money(here)
     _approved(here)
+    settled.give(here)
+    settled.settle(here)
     _boards(here)
     return Books(here, clerk, [order.order_id for order in placed], again)
 

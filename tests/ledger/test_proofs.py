@@ -166,6 +166,41 @@ PLANTS = (
     Plant("OWE-1", "update redemptions set owed_fen = owed_fen + 1 where undone_at is null"),
     Plant("OWE-2", "update redemptions set undo_transfer_id = null where undone_at is not null"),
     Plant("WEL-1", "update gifts set fen = fen + 1"),
+    Plant("WEL-2", "update welfare_payouts set fen = fen + 1"),
+    Plant("WEL-3", "update welfare_matches set used_fen = used_fen - 1"),
+    Plant("WEL-4", "update approvals set state = 'approved' where action = 'welfare.reach'"),
+    Plant("WEL-5", "update records set tier = 'E' where id in (select record_id from retired_grams)"),
+    Plant(
+        "SET-1",
+        "insert into statement_lines select 999, 1, kind, redemption_id, code_id, order_id, shop_id, title, quantity,"
+        " owed_fen, cash_fen, amount_fen, happened_at, transfer_id from statement_lines where kind = 'redeem'"
+        " order by statement_id, line_no limit 1",
+        (
+            "drop index uq_statement_lines_paid_once",
+            constraint("statement_lines", "fk_statement_lines_statement_id"),
+        ),
+    ),
+    Plant(
+        "SET-2",
+        "update statements set redeemed_fen = redeemed_fen + 1, total_fen = total_fen + 1 where state = 'paid'",
+    ),
+    Plant(
+        "SET-3",
+        "update statement_lines set owed_fen = owed_fen + 1, amount_fen = amount_fen + 1 where kind = 'redeem'",
+        (trigger("statement_lines", "statement_lines_unchanged"),),
+    ),
+    Plant("SET-4", "update accounts set balance = balance + 1 where kind = 'payable'"),
+    Plant("SET-5", "update payouts set fen = fen + 1"),
+    Plant("SET-6", "update statements set content_hash = '\\x00' where state = 'paid'"),
+    Plant(
+        "SET-7",
+        "delete from statement_lines where kind = 'correct'",
+        (trigger("statement_lines", "statement_lines_gone"),),
+    ),
+    Plant(
+        "SET-8",
+        "update programs set no_awards_from = '2020-01-01', redeem_until = '2020-02-01'",
+    ),
     Plant("PAY-1", "update orders set cash_fen = cash_fen + 1 where cash_fen > 0"),
     Plant(
         "PAY-2",
