@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -109,14 +111,16 @@ def delivery_attempts(delivery: Any) -> int:
     return int(getattr(delivery, "attempts", 0))
 
 
-def sweep(at: datetime) -> int:
-    """What is due and what the queue has lost; answers how many were looked at."""
+def sweep(at: datetime, *, until: float = math.inf) -> int:
+    """What is due and what the queue has lost, until `until` (monotonic seconds); answers how many were looked at."""
     with transaction():
         lost = messages.give_up_on_lost(at=at)
         waiting = messages.due(at)
     if lost:
         log.error("messages_lost", count=lost)
-    for delivery in waiting:
+    for done, delivery in enumerate(waiting):
+        if time.monotonic() >= until:
+            return done
         send(delivery)
     return len(waiting)
 

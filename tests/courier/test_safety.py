@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from datetime import timedelta
 
 import pytest
@@ -95,6 +96,24 @@ def test_wechat_away_is_pending_and_comes_again(town: Town, kind: str) -> None:
     town.box.state.faults.planted.clear()
     assert town.sweep(noon() + timedelta(days=1)) == 1
     assert name_of(alice) == ("等等", None)
+
+
+def test_a_wechat_that_hangs_does_not_hold_the_sweep(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs.wechat import sweep
+
+    people = [town.phone(name) for name in ("alice", "bob", "chen", "erin")]
+    town.box.state.faults.planted.append(Fault(TEXT, "delay", times=99, seconds=0.6))
+    for number, person in enumerate(people):
+        person.profile(nickname=f"滴滴{number}")
+    monkeypatch.setattr("jobs.wechat.SWEEP_SECONDS", 1.0)
+    with town.inside(), clock.frozen(noon() + timedelta(minutes=10)):
+        began = time.monotonic()
+        assert 1 <= sweep() < 4
+        assert time.monotonic() - began < 3
+    town.box.state.faults.planted.clear()
+    with town.inside(), clock.frozen(noon() + timedelta(minutes=10)):
+        sweep()
+    assert town.sql("select 1 from text_checks where state = 'pending'") == []
 
 
 def test_whoever_was_not_here_lately_is_checked_when_back(town: Town) -> None:
