@@ -357,6 +357,9 @@ begin
   if offered = 1 then
     update waitlist w set state = 'taken', wins = w.wins + 1, offer_until = null
     where w.item_id = i.id and w.person_id = o.person_id and w.state = 'offered';
+    if not found then
+      offered := 0;  -- it ended a moment ago; the piece may still be on the shelf
+    end if;
   end if;
   update items x set available = x.available - q + offered,
     reserved = x.reserved + case when hold then q else 0 end - offered,

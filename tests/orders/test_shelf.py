@@ -10,6 +10,7 @@ from app.db import run, session, transaction
 from app.mall import Filter, Standing
 from app.mall.models import Item
 from app.mall.wants import OFFER_FOR
+from app.orders import placing
 from app.programs.models import Membership, OrgUnit
 from jobs import mall as jobs
 from tests import shelf
@@ -190,6 +191,25 @@ def test_three_pieces_for_five_who_wait_in_fair_turns(town: World, refused: Any)
     with transaction():
         orders.refund(order_id=taken.id, reason="x", asked_by="x", at=AT)
     assert stock(thing) == (2, 0, 1)
+
+
+def test_an_offer_that_ends_between_our_look_and_our_write(town: World) -> None:
+    """Seen red with the second look left out: the held piece was taken twice, and the counter refused."""
+    first, second = town.people[:2]
+    with transaction():
+        thing = shelf.item(town, stock=1)
+        place(first, thing)
+        mall.wait(person_id=second, item_id=thing, at=AT)
+        mall.restock(item_id=thing, pieces=1, asked_by="x")
+        mall.offer(item_id=thing, at=AT)
+    wish = orders.Wish(thing, 1, 100)
+    with transaction():
+        look = placing._look(second, "late", wish, AT)
+        facts = placing._facts(look, second, "late", wish, AT) | placing._paid(look, second, "late", wish, AT)
+        assert facts["offered"] is True
+        mall.lapse(at=AT + OFFER_FOR)
+        placing._write(facts, wish, AT)
+    assert (stock(thing), mall.place_of(second, thing)) == ((0, 0, 2), None)
 
 
 def test_a_second_win_comes_after_all_first_ones(town: World) -> None:
