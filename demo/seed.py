@@ -29,6 +29,7 @@ from app.people.models import Person, WeChatIdentity
 from app.programs import Program
 from app.programs.templates import load
 from app.sources.models import Source
+from demo import past
 from demo.places import CATEGORIES, CITY, DEMO_VIN, OPERATORS, PARTNER_KEY, PEOPLE, PLACES, Place, Shelf
 from wechat.sandbox.state import State
 
@@ -54,6 +55,7 @@ def seed(settings: Settings, *, at: datetime) -> None:
             _person(settings, name, at)
     with transaction():
         _roles(settings, at)
+    past.live(settings, at=at)
 
 
 def _program(place: Place, at: datetime) -> None:

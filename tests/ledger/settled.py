@@ -68,7 +68,8 @@ def give(here: World) -> None:
     Image.new("RGB", (20, 20), "green").save(photo, "PNG")
     with transaction():
         welfare.reserve_match(project_id=here.project_id, sponsor_code="bank", rate_bps=5_000, fen=100,
-                              bank_reference="M", approval_id=_two({"m": 1}, welfare.MATCH), actor="operator:wu", at=AT)  # fmt: skip
+                              bank_reference="M", actor="operator:wu", at=AT,
+                              approval_id=_two({"m": 1}, welfare.MATCH))  # fmt: skip
         welfare.give(person_id=here.people[3], program_id=here.program_id, project_id=here.project_id, credits=40,
                      client_ref="matched", at=AT)  # fmt: skip
         made = [

@@ -47,7 +47,8 @@ def test_a_match_is_used_up_exactly(crowd: Any, city: World) -> None:
         from tests.settlement.conftest import two
 
         welfare.reserve_match(project_id=city.project_id, sponsor_code="bank", rate_bps=10_000, fen=450,
-                              bank_reference="M", approval_id=two({"m": 1}, welfare.MATCH, AT), actor="operator:wu", at=AT)  # fmt: skip
+                              bank_reference="M", actor="operator:wu", at=AT,
+                              approval_id=two({"m": 1}, welfare.MATCH, AT))  # fmt: skip
     gifts = [
         partial(welfare.give, person_id=person, program_id=city.program_id, project_id=city.project_id, credits=100,
                 client_ref="g", at=AT) for person in city.people[:6]
