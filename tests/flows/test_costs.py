@@ -11,6 +11,8 @@ import pytest
 import redis
 
 from app import memo
+from app.db import transaction
+from tests import world
 from tests.flows.conftest import Citizen, deliver, ride
 from tests.world import World
 
@@ -68,6 +70,8 @@ BUDGETS: dict[str, tuple[str, int, int]] = {
     "my codes": ("/codes", 1, 1),
     "my notices": ("/notices", 1, 1),
     "the shelf": ("/programs/{}/items", 0, 0),
+    "the shelf for me": ("/programs/{}/items/for-me", 0, 1),
+    "my cart": ("/cart", 1, 1),
     "causes": ("/programs/{}/welfare", 0, 0),
 }
 
@@ -87,6 +91,18 @@ def test_a_declared_act_stays_within_its_budget(warm: Citizen, town: World, monk
     with counting(monkeypatch) as trips:
         warm.post("/records", ride(town, "measured", day=21))
     assert len(trips.sql) <= 4, trips.sql
+    assert len(trips.redis) <= 2, trips.redis
+
+
+def test_an_order_stays_within_its_budget(warm: Citizen, town: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The login, one look, one write, and its answer after the commit."""
+    with transaction():
+        world.rich(town, int(warm.get("/me")["id"]), 500)
+    wish = {"item_id": str(town.item_id), "quantity": 1, "price_credits": 100}
+    warm.post("/orders", {**wish, "client_ref": "warm-up"})
+    with counting(monkeypatch) as trips:
+        warm.post("/orders", {**wish, "client_ref": "measured"})
+    assert len(trips.sql) <= 5, trips.sql
     assert len(trips.redis) <= 2, trips.redis
 
 
