@@ -11,7 +11,7 @@ from app.db import read
 AHEAD = timedelta(days=3)
 _SOON = """
     select c.id, c.person_id, c.program_id, c.title, c.title_en, c.valid_until from codes c
-    where c.state = 'issued' and c.valid_until > %(at)s and c.valid_until <= %(until)s
+    where c.state = 'issued' and c.how = 'scan' and c.valid_until > %(at)s and c.valid_until <= %(until)s
       and c.valid_from <= %(at)s - interval '1 day'
       and not exists (select 1 from notices n where n.notice_key = 'code:' || c.id || ':expiring')
     order by c.id limit 500
