@@ -15,11 +15,12 @@ from app.approvals.models import Approval
 from app.clock import now
 from app.db import retrying, session, transaction
 from app.errors import NOT_FOUND
-from app.welfare.models import Gift, Milestone, WelfareProject
+from app.welfare.models import Gift, Match, Milestone, WelfareProject
 from commands.shared import actor, actor_option, dry, dry_option, json_option, program_option, refused_with_words, show
 
 group = AppGroup("welfare", help="Welfare projects: milestones, evidence, matches, payouts, returns; neutral events.")
 DAY = click.DateTime(["%Y-%m-%d"])
+MATCH_RETURN = "welfare.match_return"
 FILE = click.Path(exists=True, dir_okay=False)
 
 
@@ -251,6 +252,22 @@ def take_back(gift_id: int, reason: str, dry_run: bool, handle: str) -> None:
         trial.done()
 
 
+@group.command("match-return")
+@click.argument("match_id", type=int)
+@click.option("--reference", required=True, help="the bank's own")
+@click.option("--evidence", "receipt", type=FILE, required=True, help="the bank's receipt")
+@click.option("--reason", required=True)
+@actor_option
+def match_return(match_id: int, reference: str, receipt: str, reason: str, handle: str) -> None:
+    """Ask to book what a sponsor got back of a match when its project is over; a second operator approves."""
+    with refused_with_words(), transaction():
+        match = session().get(Match, match_id)
+        if match is None:
+            raise NOT_FOUND(match=str(match_id))
+        payload = {"match_id": match_id, "reference": reference, "evidence": _digest(receipt)}
+        _ask(MATCH_RETURN, payload, reason, handle, session().get_one(WelfareProject, match.project_id).program_id)
+
+
 @group.command("return-due")
 def return_due() -> None:
     """Give back now what is planned, instead of by the worker within ten minutes."""
@@ -371,7 +388,17 @@ def run_take_back(payload: dict[str, Any], approval: Approval, at: datetime) -> 
     return f"{fen} fen go back to the sponsors"
 
 
+def run_match_return(payload: dict[str, Any], approval: Approval, at: datetime) -> str:
+    """Book what a sponsor got back."""
+    fen = welfare.release_match(
+        match_id=payload["match_id"], bank_reference=payload["reference"], actor=approval.checker or "", at=at,
+        evidence_hash=bytes.fromhex(payload["evidence"]),
+    )  # fmt: skip
+    return f"{fen} fen went back to the sponsor"
+
+
 EXECUTORS = {
+    MATCH_RETURN: run_match_return,
     welfare.REACH: run_reach,
     welfare.PAY: run_pay,
     welfare.MATCH: run_match,

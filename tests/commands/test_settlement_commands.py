@@ -136,6 +136,8 @@ def test_a_projects_life(flask: Any, here: World, tmp_path: Path) -> None:
              str(receipt), "--reason", "x")  # fmt: skip
     assert "1 gifts" in approved(flask, "welfare", "fail", *program, "forest", "--reason", "旱")
     assert "1 gifts" in flask("welfare", "return-due")
+    assert "fen went back" in approved(flask, "welfare", "match-return", str(one("select id from welfare_matches")),
+                                       "--reference", "Z", "--evidence", str(receipt), "--reason", "x")  # fmt: skip
     assert "failed" in flask("welfare", "show", *program, "forest")
     assert "run" in flask("welfare", "event", *program, "run", "--name", "跑", "--held-on", "2026-12-01",
                           "--footprint-kg", "100", "--as", "lin")  # fmt: skip
