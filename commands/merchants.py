@@ -18,6 +18,10 @@ group = AppGroup("merchants", help="Merchants, shops, clerks, what is owed.")
 _OWED = text(
     """
     select m.code, m.name, m.state, a.balance as owed_fen,
+           coalesce((select w.balance from accounts w where w.program_id = m.program_id and w.asset = 'fen'
+                       and w.kind = 'payout' and w.owner_key = m.code), 0) as approved_fen,
+           (select coalesce(sum(s.total_fen), 0) from statements s
+            where s.merchant_id = m.id and s.state = 'paid')::bigint as paid_fen,
            count(r.id) filter (where r.undone_at is null) as redemptions,
            coalesce(sum(r.owed_fen + r.cash_fen) filter (where r.undone_at is null), 0) as by_lines_fen
     from merchants m join accounts a on a.id = m.payable_account_id left join redemptions r on r.merchant_id = m.id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app import ledger
 from app.db import connection, read, session
@@ -116,9 +116,10 @@ def shops_of_person(person_id: int, at: datetime) -> list[tuple[Shop, Merchant, 
 
 
 def owed_fen(merchant: Merchant) -> int:
-    """What we owe the merchant now, from the ledger."""
-    query = select(ledger.Account.balance).where(ledger.Account.id == merchant.payable_account_id)
-    return int(connection().execute(query).scalar_one() or 0)
+    """What we owe the merchant now, from the ledger: what accrued, and what is approved and not paid yet."""
+    mine = (ledger.Account.program_id == merchant.program_id, ledger.Account.owner_key == merchant.code)
+    kinds = (ledger.Account.asset == FEN, ledger.Account.kind.in_(("payable", "payout")))
+    return int(connection().execute(select(func.sum(ledger.Account.balance)).where(*mine, *kinds)).scalar_one() or 0)
 
 
 __all__ = [

@@ -19,6 +19,7 @@ from app.settlement.deciding import (
 )
 from app.settlement.drawing import (
     MERCHANT_NOT_DONE,
+    SETTLE_AFTER,
     STATEMENT_OUT_OF_ORDER,
     STATEMENT_TOO_EARLY,
     Drawn,
@@ -73,6 +74,7 @@ __all__ = [
     "NOTHING_DUE",
     "PAYOUT_ACCOUNT_MISSING",
     "RETURN",
+    "SETTLE_AFTER",
     "STATEMENT_CHANGED",
     "STATEMENT_DISPUTED",
     "STATEMENT_NOT_RIPE",

@@ -182,7 +182,6 @@ class PayoutAccount(Model):
     id: Mapped[int] = id_column()
     merchant_id: Mapped[int] = mapped_column(ForeignKey("merchants.id"))
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
-    number_hash: Mapped[bytes] = mapped_column(LargeBinary)
     bank: Mapped[str] = mapped_column(Text)
     masked: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text)

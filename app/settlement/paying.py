@@ -41,7 +41,7 @@ def ask_account(
 ) -> PayoutAccount:
     """Ask for another payout account; it stands when a (second) person of ours approves, and is usable a day later.
 
-    The number is sealed and compared by a keyed hash; approvals and audit see it masked. The owners are told now,
+    The number is sealed; approvals and audit see it masked. The owners are told now,
     while the old account still stands. Raises INVALID_FIELD, STATE_CONFLICT when a change waits already.
     """
     digits = re.sub(r"[\s-]", "", number)
@@ -55,7 +55,6 @@ def ask_account(
     made = PayoutAccount(
         merchant_id=merchant.id,
         sealed=vault.encrypt(SEALED, f"{holder}\n{digits}"),
-        number_hash=vault.keyed_hash(SEALED, digits),
         bank=bank,
         masked=f"{holder[:1]}** ****{digits[-4:]}",
         asked_by=asked_by,

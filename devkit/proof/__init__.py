@@ -66,6 +66,7 @@ def proof(arguments: list[str]) -> int:
             _scans(report, options, environ)
         if servers is not None and options.attempts > 0:
             _flash(report, options, servers, environ)
+        _statements(report, environ)
         _invariants(report, environ)
         if servers is not None:
             _boards(report, environ)
@@ -169,6 +170,19 @@ def _scans(report: Report, options: argparse.Namespace, environ: dict[str, str])
     )
     one = f"{len(seen['wrong'])} with other than one winner; stored {seen['stored']}"
     report.add("  one outcome each", one, seen["agree"] and not seen["wrong"])
+    for line in seen["wrong"][:10]:
+        print(f"         {line}")
+
+
+def _statements(report: Report, environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "devkit.proof.statements"]
+    done = subprocess.run(command, env={**os.environ, **environ}, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0 or not done.stdout.strip():
+        raise ServersError("the merchants were not settled to the end (see above)")
+    seen = json.loads(done.stdout.splitlines()[-1])
+    report.add("statements of all merchants", f"{seen['statements']} of {seen['merchants']}, {seen['lines']} lines")
+    again = f"{seen['fen']} fen, {len(seen['wrong'])} statements differ"
+    report.add("  recomputed from the ledger alone", again, not seen["wrong"])
     for line in seen["wrong"][:10]:
         print(f"         {line}")
 
