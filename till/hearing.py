@@ -1,7 +1,7 @@
 """Notices: verified over the raw bytes, opened, kept once, settled once, in one transaction (section 6.2).
 
-What is WeChat's own and yet unreadable is kept too, with an alarm and a good answer: repeats would tell no more, what
-it said is asked for by number and bill, and :func:`read_again` settles it once we can read it.
+What is WeChat's own and yet unreadable is answered with failure, so that it comes again when our key is right (step 5),
+and kept all the same, with an alarm: repeats end after a day, and :func:`read_again` settles it once we can read it.
 
 No call goes out from here, and nothing slow happens: WeChat waits five seconds.
 """
@@ -105,7 +105,7 @@ def _keep_unread(desk: Desk, error: NoticeRefused, raw: bytes) -> Heard:
 
     retrying(command)
     log.error("notice_unread", kind=error.reason)
-    return Heard(200, UNREAD, error.reason)
+    return Heard(error.status, UNREAD, error.reason)
 
 
 def _once_a_day(what: str, at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Genuine notices that we can't read: kept as they came, alarmed, answered well, and settled once we can read them."""
+"""Genuine notices that we can't read: kept as they came, alarmed, asked for again, and settled once we can read them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_was_sealed_with_another_key_is_settled_as_soon_as_we_have_it(shop:
     order, notice = paid_in_silence(shop)
     new_key = secrets.token_hex(16)
     body = sealed(shop, notice, key=new_key)
-    assert [tell(shop, notice, body), tell(shop, notice, body)] == [200, 200]
+    assert [tell(shop, notice, body), tell(shop, notice, body)] == [400, 400]
     assert [tuple(row) for row in shop.sql(KEPT)] == [(notice.id, "", None, "unread", "undecipherable", 2, True)]
     assert shop.state(order) == "paying", "nothing was believed"
     with shop.app.app_context():
@@ -73,7 +73,7 @@ def test_whatever_is_signed_and_not_as_described_is_kept_with_its_problem(shop: 
     else:
         said.pop("resource" if what == "no_resource" else "id")
         body = json.dumps(said).encode()
-    assert tell(shop, notice, body) == 200
+    assert tell(shop, notice, body) == 400
     row = shop.sql(KEPT)[0]
     assert row[3:] == ("unread", problem, 1, True)
     assert [(one.kind, one.number.partition(":")[0]) for one in shop.sql(OPEN)] == [("notice_unread", problem)]
@@ -103,5 +103,5 @@ def test_a_flood_of_unreadable_ones_is_counted_without_filling_the_disk(
     _, notice = paid_in_silence(shop)
     for number in range(4):
         body = sealed(shop, notice, {"any": number}, secrets.token_hex(16), event_id=f"EV-{number}")
-        assert tell(shop, notice, body) == 200
+        assert tell(shop, notice, body) == 400
     assert [row.body for row in shop.sql(KEPT + " order by id")] == [True, True, False, False]

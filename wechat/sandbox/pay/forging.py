@@ -29,9 +29,8 @@ WRONG_SIGNATURE = (
     "no_signature_type",
 )
 FORGERIES = (*WRONG_CONTENT, *WRONG_ENVELOPE, *WRONG_SIGNATURE)
-ACCEPTABLE = ("unknown_event", "no_signature_type", "wrong_apiv3_key")
-"""Well signed: an unknown event or one that can't be opened is stored, with an alarm, and answered with success; the
-type header may be absent."""
+ACCEPTABLE = ("unknown_event", "no_signature_type")
+"""Well signed and harmless: an unknown event is stored and answered with success; the type header may be absent."""
 
 HUGE_BYTES = 1024 * 1024
 _stranger: list[RSAPrivateKey] = []
