@@ -90,7 +90,7 @@ class AccountIn(schemas.Request):
     number = schemas.Text(longest=40, required=True, metadata={"description": "8 to 30 digits; kept encrypted"})
 
 
-class AccountShown(schemas.Answer):
+class PayoutAccountShown(schemas.Answer):
     id = fields.String(required=True)
     bank = fields.String(required=True)
     account = fields.String(required=True, metadata={"description": "masked"})
@@ -98,8 +98,8 @@ class AccountShown(schemas.Answer):
     usable_from = fields.String(required=True, allow_none=True)
 
 
-class Accounts(schemas.Answer):
-    items = fields.List(fields.Nested(AccountShown), required=True)
+class PayoutAccounts(schemas.Answer):
+    items = fields.List(fields.Nested(PayoutAccountShown), required=True)
 
 
 class InvoicingIn(schemas.Request):
@@ -212,7 +212,7 @@ def post_accept(login: Login, shop: Shop, merchant: Merchant, statement_id: int)
 
 @routes.get("/shops/<id:shop_id>/payout-accounts")
 @clerk(OWNER)
-@gives(Accounts)
+@gives(PayoutAccounts)
 @refuses(NOT_STAFF, FORBIDDEN)
 def get_accounts(login: Login, shop: Shop, merchant: Merchant) -> Response:
     """Where the merchant is paid
@@ -225,7 +225,7 @@ def get_accounts(login: Login, shop: Shop, merchant: Merchant) -> Response:
 @routes.post("/shops/<id:shop_id>/payout-accounts")
 @clerk(OWNER)
 @takes(AccountIn, example={"holder": "王小店", "bank": "工商银行成都分行", "number": "6222000011112222333"})
-@gives(AccountShown, status=201)
+@gives(PayoutAccountShown, status=201)
 @refuses(NOT_STAFF, FORBIDDEN, INVALID_FIELD, STATE_CONFLICT)
 def post_account(login: Login, shop: Shop, merchant: Merchant, body: dict[str, Any]) -> Response:
     """Ask for another payout account

@@ -27,6 +27,8 @@ REFUSED = {
     ("POST", "/me/phone"): "busy",  # WeChat is away in this test
     ("POST", "/recovery"): "busy",
     ("POST", "/scenes/resolve"): "scene_invalid",
+    ("GET", "/programs/{program}/shops"): "invalid_field",  # near what, is asked for in the query
+    ("POST", "/cart/checkout"): "insufficient",  # nothing earned yet
     ("POST", "/shops/join"): "staff_invitation_invalid",  # an invitation works once
     ("POST", "/venues/scan"): "scene_invalid",
 }
