@@ -226,6 +226,8 @@ def restock(code: str, item_code: str, pieces: int, due_at: datetime | None, dry
     """Add pieces, now or at an announced time; a negative number takes free ones away."""
     with refused_with_words(), dry(dry_run) as trial, transaction():
         item = mall.item_of(programs.by_code(code).id, item_code)
+        if due_at is not None and pieces < 1:
+            raise click.UsageError("only new pieces can be announced")
         if due_at is not None:
             mall.announce(item_id=item.id, pieces=pieces, due_at=due_at, asked_by=actor(handle), at=now())
             click.echo(f"{pieces} pieces of {item_code} come at {due_at.isoformat()}")

@@ -43,7 +43,7 @@ def sweep() -> int:
     """Everything about the mall that is due; answers how much it was. What is due stands in the tables."""
     restocked = _alone(lambda: len(mall.add_due(at=now())))
     lapsed = _alone(lambda: mall.lapse(at=now()))
-    for item_id in mall.to_offer():
+    for item_id in mall.to_offer(now()):
         offer(item_id)
     received = _each(orders.parcels.arrived(now()), _receive)
     booked = _each(orders.bookings.over(now()), _close)

@@ -246,7 +246,7 @@ def unfavour(login: Login, item_id: int) -> Response:
 @routes.post("/items/<id:item_id>/waiting")
 @citizen()
 @gives(MyItem)
-@refuses(NOT_FOUND, mall.IN_STOCK)
+@refuses(NOT_FOUND, mall.NOT_FOR_YOU, mall.IN_STOCK)
 def wait(login: Login, item_id: int) -> Response:
     """Wait for a sold-out item
 

@@ -47,6 +47,12 @@ ITEM_CODE_TAKEN = declare(
     zh="该项目已有相同编码的商品。",
     en="This program has an item of that code already.",
 )
+STOCK_IS_CODES = declare(
+    "stock_is_codes",
+    Kind.CONFLICT,
+    zh="券码池的库存就是已导入的券码，请导入新的券码来补货。",
+    en="The stock of a code pool is its codes: import more of them instead.",
+)
 # What may change while an item is on sale; orders that stand keep what they were told.
 CHANGEABLE = frozenset(
     {
@@ -115,16 +121,29 @@ def change(*, item: Item, changes: Mapping[str, Any]) -> None:
 
 
 def announce(*, item_id: int, pieces: int, due_at: datetime, asked_by: str, at: datetime) -> Restock:
-    """Announce pieces for a time; the job puts them on the shelf then."""
-    row = Restock(item_id=item_id, pieces=pieces, due_at=due_at, asked_by=asked_by)
+    """Announce pieces for a time; the job puts them on the shelf then. Said again for the same time, it is changed.
+
+    Raises STOCK_IS_CODES.
+    """
+    _countable(item_id)
+    query = select(Restock).where(Restock.item_id == item_id, Restock.due_at == due_at, Restock.done_at.is_(None))
+    row = session().scalars(query.with_for_update()).first() or Restock(item_id=item_id, due_at=due_at)
+    row.pieces, row.asked_by = pieces, asked_by
     session().add(row)
     session().flush()
     return row
 
 
 def restock(*, item_id: int, pieces: int, asked_by: str) -> int:
-    """Add pieces now, or (negative) take free ones away; answers what is available. Raises STOCK_TAKEN."""
+    """Add pieces now, or (negative) take free ones away; answers what is available. Raises STOCK_TAKEN,
+    STOCK_IS_CODES."""
+    _countable(item_id)
     return stock.add(item_id=item_id, pieces=pieces, why=f"restock:{asked_by}")
+
+
+def _countable(item_id: int) -> None:
+    if session().scalar(select(Item.kind).where(Item.id == item_id)) == "code_pool":
+        raise STOCK_IS_CODES()
 
 
 def open_slot(*, item_id: int, starts_at: datetime, ends_at: datetime, capacity: int) -> Slot:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app import notices
 from app.db import connection, read, run
 from app.errors import NOT_FOUND, Kind, declare
-from app.mall import stock
+from app.mall import audience, stock
 from app.mall.models import Favourite
 
 OFFER_FOR = timedelta(hours=24)
@@ -27,7 +27,10 @@ IN_STOCK = declare(
     en="This item is in stock: take it, no need to wait.",
 )
 
-_FREE = "select available from items where id = %(item)s and state = 'on_sale'"
+_FREE = """
+    select available, program_id, audience_units, audience_tags, least_level from items
+    where id = %(item)s and state = 'on_sale'
+"""
 _JOIN = """
     insert into waitlist as w (item_id, person_id, state, joined_at) values (%(item)s, %(person)s, 'waiting', %(at)s)
     on conflict (item_id, person_id) do update set state = 'waiting', joined_at = excluded.joined_at
@@ -65,11 +68,13 @@ def unfavour(*, person_id: int, item_id: int) -> None:
 def wait(*, person_id: int, item_id: int, at: datetime) -> Any:
     """Join the line for a sold-out item; twice keeps the first place. Answers the place.
 
-    Raises NOT_FOUND, IN_STOCK.
+    Raises NOT_FOUND, NOT_FOR_YOU, IN_STOCK.
     """
     rows = run(_FREE, {"item": item_id})
     if not rows:
         raise NOT_FOUND(item=str(item_id))
+    if not audience.admits(rows[0], audience.standing(rows[0].program_id, person_id)):
+        raise audience.NOT_FOR_YOU()
     if rows[0].available > 0 and place_of(person_id, item_id) is None:
         raise IN_STOCK()
     run(_JOIN, {"item": item_id, "person": person_id, "at": at})
@@ -99,12 +104,13 @@ _OFFER = """
     update waitlist set state = 'offered', offer_until = %(until)s where item_id = %(item)s
       and person_id = any (%(persons)s::bigint[])
 """
-_ITEM = "select id, program_id, name, name_en, available from items where id = %(item)s and state = 'on_sale'"
+_OPEN = """i.state = 'on_sale' and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)"""
+_ITEM = f"select i.id, i.program_id, i.name, i.name_en, i.available from items i where i.id = %(item)s and {_OPEN}"  # noqa: S608
 
 
 def offer(*, item_id: int, at: datetime) -> list[int]:
     """Give the waiting their turn: one piece each, held for a day; answers who was offered one. Twice is harmless."""
-    rows = run(_ITEM, {"item": item_id})
+    rows = run(_ITEM, {"item": item_id, "at": at})
     if not rows or rows[0].available == 0:
         return []
     item, until = rows[0], at + OFFER_FOR
@@ -124,15 +130,15 @@ def offer(*, item_id: int, at: datetime) -> list[int]:
     return persons
 
 
-_TO_OFFER = """
+_TO_OFFER = f"""
     select distinct w.item_id from waitlist w join items i on i.id = w.item_id
-    where w.state = 'waiting' and i.state = 'on_sale' and i.available > 0 order by w.item_id
-"""
+    where w.state = 'waiting' and {_OPEN} and i.available > 0 order by w.item_id
+"""  # noqa: S608
 
 
-def to_offer() -> list[int]:
+def to_offer(at: datetime) -> list[int]:
     """Items that somebody waits for and that have pieces: whatever the queue has lost is found here."""
-    return [row.item_id for row in read(_TO_OFFER, {})]
+    return [row.item_id for row in read(_TO_OFFER, {"at": at})]
 
 
 _LAPSED = """

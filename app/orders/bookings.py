@@ -64,6 +64,7 @@ def rebook(*, order_id: int, person_id: int, slot_id: int, at: datetime) -> None
         return
     if booking.state == "booked":
         _changeable(slot, at)
+    if booking.state != "cancelled":  # a time that was missed is left too
         _free(booking.slot_id, booking.pieces)
     _take(order.item_id, slot_id, booking.pieces, at)
     booking.slot_id, booking.state, booking.booked_at, booking.ended_at = slot_id, "booked", at, None
@@ -86,6 +87,17 @@ def drop(order_id: int, at: datetime) -> None:
         _free(booking.slot_id, booking.pieces)
         booking.state, booking.ended_at = "cancelled", at
         session().flush()
+
+
+def shrink(order_id: int, pieces: int) -> None:
+    """Some pieces of an order came back: their places are free."""
+    booking = session().get(Booking, order_id, with_for_update=True)
+    if booking is None:
+        return
+    if booking.state != "cancelled":
+        _free(booking.slot_id, pieces)
+    booking.pieces -= pieces
+    session().flush()
 
 
 _OVER = """

@@ -43,10 +43,7 @@ def ask(*, order_id: int, person_id: int, wanted: Wanted, at: datetime) -> Invoi
     order = session().get(Order, order_id, with_for_update=True)
     if order is None or order.person_id != person_id:
         raise NOT_FOUND(order=str(order_id))
-    payment = payments.of_order(order_id)
-    fen = 0 if payment is None or payment.state != "paid" else payment.total_fen - payment.refunded_fen
-    if fen == 0:
-        raise NOTHING_TO_INVOICE()
+    fen = _left(order_id)
     found = session().get(InvoiceRequest, order_id)
     if found is None:
         found = InvoiceRequest(order_id=order_id, fen=fen, asked_at=at)
@@ -60,8 +57,10 @@ def ask(*, order_id: int, person_id: int, wanted: Wanted, at: datetime) -> Invoi
 
 
 def issue(*, order_id: int, number: str, at: datetime) -> None:
-    """The invoice is out under this number. Raises NOT_FOUND, STATE_CONFLICT."""
+    """The invoice is out under this number, over what was not refunded. Raises NOT_FOUND, STATE_CONFLICT,
+    NOTHING_TO_INVOICE."""
     found = _asked(order_id)
+    found.fen = _left(order_id)
     found.state, found.number, found.ended_at = "issued", number, at
     session().flush()
     _tell(order_id, "invoiced", f"您的发票已开具，号码 {number}，已发送至您的邮箱。",
@@ -89,14 +88,26 @@ def of_order(order_id: int) -> Any | None:
 
 
 _OPEN = """
-    select r.order_id, r.fen, r.sealed, r.asked_at from invoice_requests r join orders o on o.id = r.order_id
-    where o.program_id = %(program)s and r.state = 'asked' order by r.asked_at limit 200
+    select r.order_id, p.total_fen - p.refunded_fen as fen, r.sealed, r.asked_at
+    from invoice_requests r join orders o on o.id = r.order_id
+    join payments p on p.subject_kind = 'order' and p.subject_ref = o.id and p.state = 'paid'
+    where o.program_id = %(program)s and r.state = 'asked' and p.total_fen > p.refunded_fen
+    order by r.asked_at limit 200
 """
 
 
 def open_requests(program_id: int) -> list[Any]:
-    """What waits for an operator, oldest first."""
+    """What waits for an operator, oldest first, over the money that has not gone back."""
     return read(_OPEN, {"program": program_id})
+
+
+def _left(order_id: int) -> int:
+    """The money of an order that has not gone back, in fen. Raises NOTHING_TO_INVOICE."""
+    payment = payments.of_order(order_id)
+    fen = 0 if payment is None or payment.state != "paid" else payment.total_fen - payment.refunded_fen
+    if fen == 0:
+        raise NOTHING_TO_INVOICE()
+    return fen
 
 
 def _asked(order_id: int) -> InvoiceRequest:

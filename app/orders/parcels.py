@@ -65,7 +65,8 @@ def readdress(*, order_id: int, person_id: int, address_id: int, served: Sequenc
 
 
 def ship(*, order_id: int, carrier: str, tracking_no: str, at: datetime) -> Parcel:
-    """A parcel is on its way; again with another number mends a wrong one. WeChat is told when money was paid.
+    """A parcel is on its way; again with another number mends a wrong one. WeChat is told once, when
+    money was paid.
 
     Raises NOT_FOUND, STATE_CONFLICT when it isn't paid, or has arrived.
     """
@@ -76,7 +77,7 @@ def ship(*, order_id: int, carrier: str, tracking_no: str, at: datetime) -> Parc
     parcel.shipped_at = at
     session().flush()
     payment = payments.of_order(order_id)
-    if payment is not None and payment.state == "paid":
+    if payment is not None and payment.state == "paid" and not shipping.told(payment.id):
         shipping.ship(payment_id=payment.id, carrier=carrier, tracking_no=tracking_no, at=at)
     _tell(order, f"shipped:{tracking_no}", f"您的包裹已由{carrier}发出，运单号 {tracking_no}。",
           f"Your parcel is on its way with {carrier}, number {tracking_no}.", at)  # fmt: skip
@@ -115,14 +116,16 @@ def lose(*, order_id: int, at: datetime) -> None:
 
 def cancel(order_id: int) -> None:
     """An order that is refunded or ended sends nothing; what is on its way is no longer waited for."""
-    ended = update(Parcel).where(Parcel.order_id == order_id, Parcel.state.in_(("waiting", "lost")))
+    ended = update(Parcel).where(Parcel.order_id == order_id, Parcel.state.in_(("waiting", "shipped", "lost")))
     connection().execute(ended.values(state="cancelled"))
 
 
 _ARRIVED = "select order_id from parcels where state = 'shipped' and shipped_at <= %(before)s limit 200"
 _FORGET = """
-    update parcels set address_sealed = null
-    where address_sealed is not null and (received_at <= %(before)s or state = 'cancelled')
+    update parcels p set address_sealed = null
+    where address_sealed is not null and (received_at <= %(before)s or state = 'cancelled' or state = 'received'
+      and exists (select from orders o join persons r on r.id = o.person_id
+                  where o.id = p.order_id and r.state = 'deleted'))
 """
 
 
@@ -132,7 +135,7 @@ def arrived(at: datetime) -> list[int]:
 
 
 def forget(at: datetime) -> None:
-    """Addresses of parcels that arrived long ago, or never leave, are forgotten."""
+    """Addresses of parcels that arrived long ago, or to somebody who has left, or never leave, are forgotten."""
     connection().exec_driver_sql(_FORGET, {"before": at - ADDRESS_KEPT})
 
 

@@ -52,14 +52,15 @@ def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
 _ERASE = (
     "delete from addresses where person_id = %(person)s",
     "delete from cart_lines where person_id = %(person)s",
-    "update parcels set address_sealed = null where state <> 'shipped'"
+    "update parcels set address_sealed = null where state in ('received', 'cancelled')"
     " and order_id in (select id from orders where person_id = %(person)s)",
-    "update invoice_requests set sealed = null where order_id in (select id from orders where person_id = %(person)s)",
+    "update invoice_requests set sealed = null, state = case state when 'asked' then 'refused' else state end,"
+    " ended_at = coalesce(ended_at, %(at)s) where order_id in (select id from orders where person_id = %(person)s)",
 )
 
 
 def erase(person_id: int, at: datetime) -> None:
-    """Addresses, cart and what stood on invoices go; a parcel that is on its way still needs its address, until the
-    job forgets it. Orders stay under the pseudonym."""
+    """Addresses, cart and what stood on invoices go; a parcel that was paid and has not arrived still needs its
+    address, until the job forgets it. Orders stay under the pseudonym."""
     for statement in _ERASE:
-        run(statement, {"person": person_id})
+        run(statement, {"person": person_id, "at": at})

@@ -217,6 +217,8 @@ def _donated(look: Any, person_id: int, client_ref: str, wish: Wish, at: datetim
         at=at,
         whole=True,
     )
+    if not given.fresh:  # a gift that was given by itself, under the name that ours would have
+        raise IDEMPOTENCY_CONFLICT(client_ref=client_ref)
     return {"state": "completed", "transfer": given.gift.transfer_id}
 
 

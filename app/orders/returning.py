@@ -62,7 +62,7 @@ def refund(
     sent_back = _money_back(order, pieces, reason, asked_by, at)
     _credits_back(order, wallet, pieces, at)
     order.refunded_pieces += len(voided)
-    _end(order, sent_back, at)
+    _end(order, sent_back, len(voided), at)
     session().flush()
     limits.uncount(order, len(voided))
     stock.take_back(item_id=order.item_id, pieces=len(voided), why=f"order:{order.id}:returned")
@@ -113,7 +113,7 @@ def _credits_back(order: Order, wallet: funding.Wallet, pieces: list[Any], at: d
 _OPEN = "select count(*) as n from codes where order_id = %(order)s and state = 'issued'"
 
 
-def _end(order: Order, sent_back: payments.Refund | None, at: datetime) -> None:
+def _end(order: Order, sent_back: payments.Refund | None, pieces: int, at: datetime) -> None:
     """An order that came back whole is over; one whose other pieces are all used is fulfilled."""
     if order.refunded_pieces == order.quantity:
         order.state = "refunding" if sent_back is not None else "refunded"
@@ -123,7 +123,9 @@ def _end(order: Order, sent_back: payments.Refund | None, at: datetime) -> None:
         payment = payments.of_order(order.id)
         if payment is not None:
             shipping.drop(payment.id)
-    elif run(_OPEN, {"order": order.id})[0].n == 0:
+        return
+    bookings.shrink(order.id, pieces)
+    if run(_OPEN, {"order": order.id})[0].n == 0:
         order.state, order.fulfilled_at = "fulfilled", at
 
 

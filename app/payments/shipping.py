@@ -35,6 +35,12 @@ def ship(*, payment_id: int, carrier: str, tracking_no: str, at: datetime) -> Sh
     return found
 
 
+def told(payment_id: int) -> bool:
+    """Whether WeChat has heard already that the goods left: what is sent again then is between us and the person."""
+    found = session().scalar(select(Shipment.state).where(Shipment.payment_id == payment_id).with_for_update())
+    return found == "sent"
+
+
 def sent(shipment_id: int, *, problem: str | None, at: datetime) -> None:
     """WeChat has it. ``problem`` names the code of an answer that amounts to the same (10060002, 10060023)."""
     found = _locked(shipment_id)
