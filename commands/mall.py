@@ -11,7 +11,7 @@ from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy import select
 
-from app import mall, programs, welfare
+from app import audit, mall, programs, welfare
 from app.clock import SHANGHAI, now
 from app.db import run, session, transaction
 from app.errors import NOT_FOUND
@@ -32,6 +32,28 @@ from commands.shared import (
 )
 
 group = AppGroup("mall", help="Items, stock, pools of codes, pictures, times.")
+
+
+def _note(handle: str, action: str, item: Item, after: dict[str, Any]) -> None:
+    """Who did what to an item: prices and stock are money."""
+    audit.write(
+        actor=actor(handle), action=f"item.{action}", object_type="item", object_id=item.id, at=now(),
+        program_id=item.program_id, after=after,
+    )  # fmt: skip
+
+
+def _sensible(merchant: str | None, project: str | None, fields: dict[str, Any]) -> None:
+    """What the table would refuse without a word."""
+    if (fields["kind"] == "donation") != (project is not None) or (project is None) != (merchant is not None):
+        raise click.UsageError("a donation has a --project, every other kind a --merchant")
+    if (fields["per_period"] is None) != (fields["period_kind"] is None):
+        raise click.UsageError("--per-period and --period go together")
+    _window(fields["sale_from"], fields["sale_until"])
+
+
+def _window(sale_from: datetime | None, sale_until: datetime | None) -> None:
+    if sale_from is not None and sale_until is not None and sale_until <= sale_from:
+        raise click.UsageError("--until must be after --from")
 
 
 @group.command("list")
@@ -128,8 +150,8 @@ def offer(
 ) -> None:
     """Put an item on sale. Refused when its credits are worth less than the settlement price, and for a cash part
     where the platform forbids one."""
+    _sensible(merchant, project, fields)
     with refused_with_words(), dry(dry_run) as trial, transaction():
-        actor(handle)
         program = programs.by_code(code)
         item = mall.draft(
             program_id=program.id,
@@ -147,6 +169,7 @@ def offer(
             **{**fields, "name_en": fields["name_en"] or fields["name"]},
         )
         mall.publish(item=item)
+        _note(handle, "publish", item, {"credits": price, "fen": item.price_fen, "owed": item.settlement_fen})
         click.echo(f"item {item.id} {item.code} is on sale")
         trial.done()
 
@@ -168,8 +191,9 @@ def _project(program_id: int, code: str | None) -> int | None:
 def withdraw(code: str, item_code: str, dry_run: bool, handle: str) -> None:
     """Take an item off sale; unpaid orders can still be paid, and codes that were issued stay valid."""
     with refused_with_words(), dry(dry_run) as trial, transaction():
-        actor(handle)
-        mall.withdraw(item=mall.item_of(programs.by_code(code).id, item_code))
+        item = mall.item_of(programs.by_code(code).id, item_code)
+        mall.withdraw(item=item)
+        _note(handle, "withdraw", item, {})
         click.echo(f"item {item_code} is off sale")
         trial.done()
 
@@ -191,9 +215,11 @@ def withdraw(code: str, item_code: str, dry_run: bool, handle: str) -> None:
 def change(code: str, item_code: str, dry_run: bool, handle: str, **changes: Any) -> None:
     """Change an item that is on sale. Whoever saw the old price must confirm the new one; orders keep theirs."""
     with refused_with_words(), dry(dry_run) as trial, transaction():
-        actor(handle)
         wanted = {name: value for name, value in changes.items() if value is not None}
-        mall.change(item=mall.item_of(programs.by_code(code).id, item_code), changes=wanted)
+        item = mall.item_of(programs.by_code(code).id, item_code)
+        _window(wanted.get("sale_from", item.sale_from), wanted.get("sale_until", item.sale_until))
+        mall.change(item=item, changes=wanted)
+        _note(handle, "change", item, {name: str(value) for name, value in wanted.items()})
         click.echo(f"item {item_code}: {', '.join(f'{name} {value}' for name, value in wanted.items()) or 'nothing'}")
         trial.done()
 
@@ -204,15 +230,17 @@ def change(code: str, item_code: str, dry_run: bool, handle: str, **changes: Any
 @click.option("--name", required=True)
 @click.option("--name-en", default="")
 @click.option("--position", type=int, default=0)
+@dry_option
 @actor_option
-def category(code: str, category_code: str, name: str, name_en: str, position: int, handle: str) -> None:
+def category(code: str, category_code: str, name: str, name_en: str, position: int, dry_run: bool, handle: str) -> None:
     """Make or rename a category."""
-    with refused_with_words(), transaction():
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         actor(handle)
         mall.category(
             program_id=programs.by_code(code).id, code=category_code, name=name, name_en=name_en, position=position
         )
         click.echo(f"category {category_code}")
+        trial.done()
 
 
 @group.command("restock")
@@ -234,6 +262,7 @@ def restock(code: str, item_code: str, pieces: int, due_at: datetime | None, dry
         else:
             left = mall.restock(item_id=item.id, pieces=pieces, asked_by=actor(handle))
             click.echo(f"{item_code}: {left} available")
+        _note(handle, "restock", item, {"pieces": pieces, "due_at": due_at and due_at.isoformat()})
         trial.done()
 
 
@@ -279,11 +308,11 @@ def low(code: str, as_json: bool) -> None:
 def import_pool(code: str, item_code: str, file: Path, dry_run: bool, handle: str) -> None:
     """Import third-party codes into a pool, one a line (or the first column of a CSV). They are its stock."""
     with refused_with_words(), dry(dry_run) as trial, transaction():
-        actor(handle)
         item = mall.item_of(programs.by_code(code).id, item_code)
         with file.open(encoding="utf-8-sig", errors="replace") as lines:
             found = mall.import_codes(item_id=item.id, lines=lines, at=now())
         click.echo(f"{found.taken} taken, {found.known} known already, {len(found.refused)} refused")
+        _note(handle, "import", item, {"taken": found.taken, "known": found.known})
         for number, reason in found.refused[:50]:
             click.echo(f"  line {number}: {reason}")
         trial.done()
@@ -310,14 +339,20 @@ def picture(code: str, item_code: str, file: Path, handle: str) -> None:
 @click.argument("starts_at", type=Moment())
 @click.argument("ends_at", type=Moment())
 @click.option("--capacity", type=click.IntRange(1, 10_000), default=1)
+@dry_option
 @actor_option
-def slot(code: str, item_code: str, starts_at: datetime, ends_at: datetime, capacity: int, handle: str) -> None:
-    """Open a time at which a service can be booked."""
-    with refused_with_words(), transaction():
+def slot(
+    code: str, item_code: str, starts_at: datetime, ends_at: datetime, capacity: int, dry_run: bool, handle: str
+) -> None:
+    """Open a time at which a service can be booked; the one of the same start is changed."""
+    if ends_at <= starts_at:
+        raise click.UsageError("a time ends after it has begun")
+    with refused_with_words(), dry(dry_run) as trial, transaction():
         actor(handle)
         item = mall.item_of(programs.by_code(code).id, item_code)
         made = mall.open_slot(item_id=item.id, starts_at=starts_at, ends_at=ends_at, capacity=capacity)
         click.echo(f"slot {made.id}: {made.capacity - made.taken} free")
+        trial.done()
 
 
 @group.command("members")

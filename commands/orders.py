@@ -8,7 +8,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from app import approvals, orders, programs
+from app import approvals, audit, orders, programs
 from app.approvals import Approval
 from app.clock import SHANGHAI, now
 from app.db import session, transaction
@@ -26,6 +26,13 @@ from commands.shared import (
 
 group = AppGroup("orders", help="Parcels, bookings, returns, e-invoices.")
 RETURN = "orders.return"
+
+
+def _note(handle: str, action: str, order_id: int, after: dict[str, Any] | None = None) -> None:
+    """Who did what to an order: what is received is owed."""
+    audit.write(
+        actor=actor(handle), action=f"order.{action}", object_type="order", object_id=order_id, at=now(), after=after
+    )
 
 
 @group.command("parcels")
@@ -64,8 +71,8 @@ def _parcel(row: Any, whole: bool) -> dict[str, Any]:
 def ship(order_id: int, carrier: str, number: str, dry_run: bool, handle: str) -> None:
     """A parcel is on its way: the person is told, and WeChat where money was paid."""
     with refused_with_words(), dry(dry_run) as trial, transaction():
-        actor(handle)
         orders.parcels.ship(order_id=order_id, carrier=carrier, tracking_no=number, at=now())
+        _note(handle, "ship", order_id, {"carrier": carrier, "number": number})
         click.echo(f"order {order_id} is on its way: {carrier} {number}")
         trial.done()
 
@@ -78,6 +85,7 @@ def received(order_id: int, dry_run: bool, handle: str) -> None:
     """A parcel has arrived: the merchant is owed. It happens by itself ten days after it left."""
     with refused_with_words(), dry(dry_run) as trial, transaction():
         orders.parcels.receive(order_id=order_id, by=actor(handle), at=now())
+        _note(handle, "received", order_id)
         click.echo(f"order {order_id} is completed")
         trial.done()
 
@@ -89,8 +97,8 @@ def received(order_id: int, dry_run: bool, handle: str) -> None:
 def lost(order_id: int, dry_run: bool, handle: str) -> None:
     """A parcel never arrives: send it again (`ship`), or ask for its return (`return`)."""
     with refused_with_words(), dry(dry_run) as trial, transaction():
-        actor(handle)
         orders.parcels.lose(order_id=order_id, at=now())
+        _note(handle, "lost", order_id)
         click.echo(f"the parcel of order {order_id} is lost")
         trial.done()
 
@@ -131,8 +139,10 @@ EXECUTORS = {RETURN: _return}
 def invoices(code: str, as_json: bool, handle: str) -> None:
     """E-invoices that were asked for, oldest first, with what must stand on them."""
     with refused_with_words():
-        actor(handle)
-        rows = orders.invoices.open_requests(programs.by_code(code).id)
+        program = programs.by_code(code)
+        rows = orders.invoices.open_requests(program.id)
+        with transaction():
+            orders.invoices.looked_at([row.order_id for row in rows], by=actor(handle), program_id=program.id, at=now())
         show((_invoice(row) for row in rows), as_json=as_json, empty="no invoice is asked for")
 
 
@@ -152,15 +162,17 @@ def _invoice(row: Any) -> dict[str, Any]:
 @click.argument("order_id", type=int)
 @click.option("--number", help="the invoice is out under this number")
 @click.option("--refuse", "words", help="it can't be issued, and why; the person reads it")
+@dry_option
 @actor_option
-def invoice(order_id: int, number: str | None, words: str | None, handle: str) -> None:
+def invoice(order_id: int, number: str | None, words: str | None, dry_run: bool, handle: str) -> None:
     """Say what became of a request for an e-invoice."""
     if (number is None) == (words is None):
         raise click.UsageError("either --number or --refuse")
-    with refused_with_words(), transaction():
-        actor(handle)
+    with refused_with_words(), dry(dry_run) as trial, transaction():
+        _note(handle, "invoice", order_id, {"number": number})
         if number is not None:
             orders.invoices.issue(order_id=order_id, number=number, at=now())
         else:
             orders.invoices.refuse(order_id=order_id, words=words or "", at=now())
         click.echo(f"order {order_id}: {'issued' if number else 'refused'}")
+        trial.done()

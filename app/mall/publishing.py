@@ -53,6 +53,12 @@ STOCK_IS_CODES = declare(
     zh="券码池的库存就是已导入的券码，请导入新的券码来补货。",
     en="The stock of a code pool is its codes: import more of them instead.",
 )
+NO_TIMES = declare(
+    "no_times",
+    Kind.CONFLICT,
+    zh="只有服务类（service）商品可以开放预约时段。",
+    en="Only a service is booked for a time.",
+)
 # What may change while an item is on sale; orders that stand keep what they were told.
 CHANGEABLE = frozenset(
     {
@@ -147,11 +153,22 @@ def _countable(item_id: int) -> None:
 
 
 def open_slot(*, item_id: int, starts_at: datetime, ends_at: datetime, capacity: int) -> Slot:
-    """A time at which a service can be booked; the one of this start is changed if it stands."""
-    found = session().scalars(select(Slot).where(Slot.item_id == item_id, Slot.starts_at == starts_at)).first()
+    """A time at which a service can be booked; the one of this start is changed if it stands.
+
+    Raises NO_TIMES for what isn't booked, STOCK_TAKEN for fewer places than are taken.
+    """
+    if session().scalar(select(Item.kind).where(Item.id == item_id)) != "service":
+        raise NO_TIMES()
+    found = (
+        session()
+        .scalars(select(Slot).where(Slot.item_id == item_id, Slot.starts_at == starts_at).with_for_update())
+        .first()
+    )
     if found is None:
         found = Slot(item_id=item_id, starts_at=starts_at, ends_at=ends_at, capacity=capacity, taken=0)
         session().add(found)
+    if capacity < found.taken:
+        raise stock.STOCK_TAKEN(taken=str(found.taken))
     found.ends_at, found.capacity = ends_at, capacity
     session().flush()
     return found

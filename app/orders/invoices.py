@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app import notices, payments, vault
+from app import audit, notices, payments, vault
 from app.db import read, session
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.orders.models import InvoiceRequest, Order
@@ -99,6 +100,14 @@ _OPEN = """
 def open_requests(program_id: int) -> list[Any]:
     """What waits for an operator, oldest first, over the money that has not gone back."""
     return read(_OPEN, {"program": program_id})
+
+
+def looked_at(order_ids: Sequence[int], *, by: str, program_id: int, at: datetime) -> None:
+    """Write down who saw what stands on these invoices."""
+    audit.write(
+        actor=by, action="invoices.requests", object_type="program", object_id=program_id, at=at, program_id=program_id,
+        after={"orders": list(order_ids)},
+    )  # fmt: skip
 
 
 def _left(order_id: int) -> int:

@@ -141,3 +141,25 @@ def test_a_parcel_from_packing_to_the_door(town: World, flask: Any) -> None:
     flask("orders", "received", str(order.id), "--as", "lin")
     assert shelf.state(order) == "completed"
     assert orders.line(order.id, person).parcel_state == "received"
+
+
+def test_who_changed_a_price_or_the_stock_is_written_down_and_bad_input_gets_words(town: World, flask: Any) -> None:
+    here = ["--program", town.code, "--as", "lin"]
+    flask("mall", "change", "tea", *here, "--credits", "130")
+    flask("mall", "restock", "tea", *here, "2")
+    flask("mall", "restock", "tea", *here, "2", "--dry-run")
+    flask("mall", "withdraw", "tea", *here)
+    rows = run("select actor, action from audit where object_type = 'item' order by id")
+    assert [(row.actor, row.action) for row in rows] == [
+        ("operator:lin", "item.change"), ("operator:lin", "item.restock"), ("operator:lin", "item.withdraw"),
+    ]  # fmt: skip
+    flask("mall", "restock", "tea", *here, "--at", "2026-12-01", "--", "-2", status=2)
+    flask("mall", "change", "tea", *here, "--from", "2026-12-02", "--until", "2026-12-01", status=2)
+    assert "no_times" in flask("mall", "slot", "tea", "2026-12-01T10:00", "2026-12-01T11:00", *here, status=1)
+    flask("mall", "slot", "tea", "2026-12-01T10:00", "2026-12-01T10:00", *here, status=2)
+    base = ["mall", "offer", "x", *here, "--name", "x", "--credits", "100"]
+    flask(*base, status=2)
+    flask(*base, "--merchant", "shop", "--per-period", "2", status=2)
+    flask(*base, "--merchant", "shop", "--kind", "donation", status=2)
+    assert "nothing was changed" in flask("mall", "category", "food", *here, "--name", "吃的", "--dry-run")
+    assert not run("select 1 from item_categories where code = 'food'")
