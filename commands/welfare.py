@@ -142,6 +142,16 @@ def evidence(milestone_id: int, photo: str, site: str, taken_on: datetime, dry_r
         trial.done()
 
 
+@group.command("photo")
+@click.argument("photo_id", type=int)
+@click.option("--out", type=click.Path(dir_okay=False, writable=True), required=True)
+def photo(photo_id: int, out: str) -> None:
+    """Write a photo to a file, to look at it before approving its milestone."""
+    with refused_with_words():
+        Path(out).write_bytes(welfare.photo_for_operators(photo_id))
+        click.echo(f"photo {photo_id} is in {out}")
+
+
 @group.command("reach")
 @click.argument("milestone_id", type=int)
 @click.option("--on", "day", type=DAY, required=True)

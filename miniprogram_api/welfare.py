@@ -358,7 +358,7 @@ def _milestone(one: dict[str, Any]) -> dict[str, Any]:
         **{name: one[name] for name in ("position", "planned_fen", "state", "site", "payee")},
         "title": either(one["title"], one["title_en"]),
         "reached_on": one["reached_on"].isoformat() if one["reached_on"] else None,
-        "photos": [f"/public/welfare/photos/{photo}" for photo in one["photos"]],
+        "photos": [f"/public/welfare/photos/{photo}" for photo in one["photos"] if one["state"] == "reached"],
     }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.db import read, session
 from app.errors import NOT_FOUND
 from app.people import masked
-from app.welfare.models import Evidence, Gift, WelfareProject
+from app.welfare.models import Evidence, Gift, Milestone, WelfareProject
 
 
 def projects(program_id: int) -> list[WelfareProject]:
@@ -132,7 +132,16 @@ def trail(project_id: int) -> dict[str, Any]:
 
 
 def photo(evidence_id: int) -> bytes:
-    """A photo of a reached milestone, for everybody. Raises NOT_FOUND."""
+    """A photo of a reached milestone, for everybody. Raises NOT_FOUND, also before two persons have agreed."""
+    found = session().get(Evidence, evidence_id)
+    milestone = session().get(Milestone, found.milestone_id) if found is not None else None
+    if found is None or milestone is None or milestone.state != "reached":
+        raise NOT_FOUND(photo=str(evidence_id))
+    return bytes(found.picture)
+
+
+def photo_for_operators(evidence_id: int) -> bytes:
+    """A photo before its milestone is confirmed: whoever approves looks at it. Raises NOT_FOUND."""
     found = session().get(Evidence, evidence_id)
     if found is None:
         raise NOT_FOUND(photo=str(evidence_id))
