@@ -16,7 +16,8 @@ _LINE = """
            i.sale_from, i.sale_until, coalesce(m.name, w.name) as merchant,
            coalesce(m.name_en, w.name_en) as merchant_en, s.name as sponsor,
            s.name_en as sponsor_en, s.logo_url, c.code as category,
-           i.state = 'on_sale' and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)
+           i.state = 'on_sale' and coalesce(m.state = 'active', true)
+             and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)
              as on_sale,
            (select min(r.due_at) from restocks r where r.item_id = i.id and r.done_at is null) as restock_at
 """
@@ -29,7 +30,8 @@ _FROM = """
     where i.program_id = %(program)s and i.state <> 'draft'
 """
 _ON_SALE = """
-      and i.id > %(after)s and i.state = 'on_sale' and coalesce(i.sale_until > %(at)s, true)
+      and i.id > %(after)s and i.state = 'on_sale' and coalesce(m.state = 'active', true)
+      and coalesce(i.sale_until > %(at)s, true)
       and (i.audience_units is null or i.audience_units && %(units)s::bigint[])
       and (i.audience_tags is null or i.audience_tags && %(tags)s::text[]) and i.least_level <= %(level)s
 """

@@ -104,7 +104,10 @@ _OFFER = """
     update waitlist set state = 'offered', offer_until = %(until)s where item_id = %(item)s
       and person_id = any (%(persons)s::bigint[])
 """
-_OPEN = """i.state = 'on_sale' and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)"""
+_OPEN = """
+    i.state = 'on_sale' and coalesce(i.sale_from <= %(at)s, true) and coalesce(i.sale_until > %(at)s, true)
+    and not exists (select from merchants m where m.id = i.merchant_id and m.state <> 'active')
+"""
 _ITEM = f"select i.id, i.program_id, i.name, i.name_en, i.available from items i where i.id = %(item)s and {_OPEN}"  # noqa: S608
 
 

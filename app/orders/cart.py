@@ -59,8 +59,10 @@ _LINES = """
     select c.item_id, c.quantity, c.price_credits as seen_credits, c.price_fen as seen_fen, c.added_at,
            p.code as program, p.id as program_id, i.code, i.kind, i.name, i.name_en, i.picture, i.price_credits,
            i.price_fen, i.available,
-           i.per_person, i.state, i.sale_from, i.sale_until, i.audience_units, i.audience_tags, i.least_level
+           case when coalesce(m.state = 'active', true) then i.state else 'off_sale' end as state,
+           i.per_person, i.sale_from, i.sale_until, i.audience_units, i.audience_tags, i.least_level
     from cart_lines c join items i on i.id = c.item_id join programs p on p.id = i.program_id
+    left join merchants m on m.id = i.merchant_id
     where c.person_id = %(person)s order by c.added_at desc, c.item_id
 """
 

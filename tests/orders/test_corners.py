@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from app import mall, orders, redemptions, welfare
-from app.db import run, transaction
+from app.db import run, session, transaction
 from app.mall.wants import OFFER_FOR
+from app.merchants import running
+from app.merchants.models import Merchant
 from app.orders import personal
 from app.orders.parcels import ADDRESS_KEPT, RECEIVED_AFTER
 from commands import orders as commands
@@ -155,3 +157,20 @@ def test_a_gift_of_the_same_name_pays_no_order(town: World, refused: Any) -> Non
     with refused("idempotency_conflict"):
         place(person, tree, ref="tree")
     assert (credits(town, person), stock(tree)) == (450, (10, 0, 0))
+
+
+def test_nobody_buys_what_a_paused_merchant_could_not_redeem(town: World, refused: Any) -> None:
+    person = town.people[0]
+    with transaction():
+        thing = shelf.item(town, name="洗车")
+        held = place(person, shelf.item(town, "service", price_fen=500))
+        orders.cart.put(person_id=person, item_id=thing, quantity=1, at=AT)
+        running.pause(merchant=session().get_one(Merchant, town.merchant_id), reason="x", by="x", at=AT)
+    with refused("not_on_sale"):
+        place(person, thing)
+    assert mall.shelf(town.program_id, after=0, limit=9, at=AT) == []
+    assert mall.item(town.program_id, thing, at=AT).on_sale is False
+    assert orders.cart.trouble(orders.cart.lines(person)[0], person, AT) == "not_on_sale"
+    with transaction():
+        cash.pay(held)
+    assert state(held) == "paid", "what was begun can be paid"
