@@ -90,6 +90,9 @@ def _codes(here: City, at: datetime, count: int) -> list[str]:
         **_buyer(here, at),
     }
     run(_CODES, values)
+    run("analyze orders")
+    run("analyze codes")
+    run("analyze code_fundings")  # as it is where codes come one by one
     return typed
 
 

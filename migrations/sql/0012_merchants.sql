@@ -166,7 +166,7 @@ begin
     state = case when x.uses_left = pieces then 'redeemed' else x.state end where x.id = c.id;
   if c.uses_left = pieces then
     update orders o set state = 'fulfilled', fulfilled_at = at where o.id = c.order_id and o.state = 'paid'
-      and not exists (select from codes y where y.order_id = c.order_id and y.state = 'issued');
+      and (o.quantity = 1 or not exists (select from codes y where y.order_id = c.order_id and y.state = 'issued'));
   end if;
   committed := account_of(c.program_id, 'credits', 'committed', '', false);
   spent_account := account_of(c.program_id, 'credits', 'spent', '', false);
