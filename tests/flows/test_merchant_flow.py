@@ -1,6 +1,6 @@
 """A merchant's way through the API: asks, invites, offers, scans a picture, sees the day, pauses, leaves.
 
-Seen red with: the role left out of the guard of invitations, the file's cells written as they are.
+Seen red with the file's cells written as they are.
 """
 
 from __future__ import annotations
