@@ -11,6 +11,7 @@ from app import (
     funding,
     leaderboards,
     ledger,
+    mall,
     orders,
     payments,
     programs,
@@ -24,7 +25,7 @@ from app.db import session, transaction
 from app.funding.models import Budget
 from app.records import reviews
 from jobs.relay import relay_once
-from tests import cash, given, world
+from tests import cash, given, shelf, world
 from tests.ledger import settled
 from tests.world import AT, World
 
@@ -67,6 +68,7 @@ def busy(*, people: int = 6) -> Books:
         )
     _held(here)
     _paid_in_cash(here)
+    _of_every_kind(here)
     _reverse_spent(here)
     with transaction():
         reviews.reverse(record_id=counted[1].record_id or 0, code="error", words="", by="operator:ops", at=AT + HOUR)
@@ -107,6 +109,21 @@ def _held(here: World) -> None:
         spent = ledger.account(program_id=here.program_id, asset="credits", kind="spent")
         funding.release(wallet=wallet, transfer_id=holds[1].transfer_id, at=AT)
         funding.settle(wallet=wallet, transfer_id=holds[2].transfer_id, to_account_id=spent, at=AT)
+
+
+def _of_every_kind(here: World) -> None:
+    """A pool code was handed out, a time is booked, a parcel arrived and another is on its way."""
+    person, cheap = here.people[3], {"price_credits": 1, "settlement_fen": 1}
+    with transaction():
+        pool = shelf.item(here, "code_pool", **cheap)
+        mall.import_codes(item_id=pool, lines=["A-1", "A-2"], at=AT)
+        shelf.place(person, pool)
+        wash, bag = shelf.item(here, "service", **cheap), shelf.item(here, "parcel", **cheap)
+        shelf.place(person, wash, slot_id=shelf.slot(wash))
+        for number in range(2):
+            order = shelf.place(person, bag, address_id=shelf.address(person))
+            orders.parcels.ship(order_id=order.id, carrier="SF", tracking_no=f"SF{number}", at=AT)
+        orders.parcels.receive(order_id=order.id, by="system:time", at=AT)
 
 
 def _paid_in_cash(here: World) -> None:

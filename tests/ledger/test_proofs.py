@@ -138,11 +138,14 @@ PLANTS = (
     Plant("STK-5", "update orders set credits = credits + 1"),
     Plant("STK-6", "update orders set quantity = quantity + 1 where refunded_pieces = 0"),
     Plant("STK-7", "delete from stock_movements", (trigger("stock_movements", "stock_movements_append_only"),)),
+    Plant("STK-8", "update pool_codes set order_id = null, handed_at = null"),
+    Plant("STK-9", "update service_slots set taken = taken + 1"),
+    Plant("STK-10", "update parcels set state = 'received' where state = 'shipped'"),
     Plant(
         "COD-1",
         "insert into redemptions (program_id, code_id, shop_id, merchant_id, staff_person_id, scan_id, owed_fen,"
         " transfer_id, redeemed_at) select program_id, code_id, shop_id, merchant_id, staff_person_id, 'other',"
-        " owed_fen, transfer_id, redeemed_at from redemptions where undone_at is null",
+        " owed_fen, transfer_id, redeemed_at from redemptions where undone_at is null and staff_person_id is not null",
         ("drop index uq_redemptions_live",),
     ),
     Plant("COD-2", "update orders set state = 'refunded', refunded_pieces = quantity where cash_fen = 0"),
