@@ -204,7 +204,7 @@ begin
     if part.back > 0 then
       select max(s.slice_no) + 1 into slices from budget_slices s where s.budget_id = part.budget_id;
       select s.account_id into slice from budget_slices s
-      where s.budget_id = part.budget_id and s.slice_no = made_id % slices;
+      where s.budget_id = part.budget_id and s.slice_no = c.id % slices;
       legs := legs || jsonb_build_array(jsonb_build_array(slice, part.back));
     end if;
   end loop;
@@ -373,6 +373,7 @@ language plpgsql as $$
 #variable_conflict use_column
 declare
   found_orders bigint[];
+  found_codes bigint[];
 begin
   with wanted as (
     select c.id from unnest(marks) m (mark) join codes c on c.code_hash = m.mark where octet_length(m.mark) = 32
@@ -381,10 +382,22 @@ begin
       on c.code_hash >= m.mark and c.code_hash < m.mark || '\xffffffffffffffffffffffffffffffffff'::bytea
     where octet_length(m.mark) < 32
   ), locked as (
-    select c.order_id from codes c where c.id in (select w.id from wanted w) order by c.id for no key update
+    select c.id, c.order_id from codes c where c.id in (select w.id from wanted w) order by c.id for no key update
   )
-  select array_agg(l.order_id) into found_orders from locked l;
+  select array_agg(l.order_id), array_agg(l.id) into found_orders, found_codes from locked l;
   perform 1 from orders o where o.id = any (found_orders) order by o.id for no key update;
+  if cardinality(marks) > 1 then  -- the accounts of all of them, in the ledger's own order
+    perform 1 from accounts a where a.id in (
+      select b.money_account_id from code_fundings f join budgets b on b.id = f.budget_id
+      where f.code_id = any (found_codes)
+      union
+      select s.account_id from code_fundings f join budget_slices s on s.budget_id = f.budget_id
+        and s.slice_no = f.code_id % (select max(x.slice_no) + 1 from budget_slices x where x.budget_id = f.budget_id)
+      where f.code_id = any (found_codes)
+      union
+      select m.payable_account_id from shops h join merchants m on m.id = h.merchant_id where h.id = any (shops))
+    order by (a.kind <> 'budget'), a.id for update;
+  end if;
   for n in 1 .. cardinality(marks) loop
     return query select r.* from redeem_code(marks[n], steps[n], shops[n], staffs[n], scans[n], pieces[n], false,
                                              null, at) r;
