@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from functools import partial
 from typing import TypeVar
+
+import structlog
 
 from app import later, mall, orders
 from app.clock import now
@@ -14,6 +15,7 @@ from app.errors import Refusal
 from app.payments import refunds
 
 T = TypeVar("T")
+log = structlog.get_logger("jobs")
 AGAIN = timedelta(seconds=90)
 
 
@@ -43,8 +45,7 @@ def sweep() -> int:
     """Everything about the mall that is due; answers how much it was. What is due stands in the tables."""
     restocked = _alone(lambda: len(mall.add_due(at=now())))
     lapsed = _alone(lambda: mall.lapse(at=now()))
-    for item_id in mall.to_offer(now()):
-        offer(item_id)
+    _each(mall.to_offer(now()), offer)
     received = _each(orders.parcels.arrived(now()), _receive)
     booked = _each(orders.bookings.over(now()), _close)
     return restocked + lapsed + received + booked
@@ -57,19 +58,23 @@ def forget() -> None:
 
 
 def _receive(order_id: int) -> None:
-    orders.parcels.receive(order_id=order_id, by="system:time", at=now())
+    _alone(lambda: orders.parcels.receive(order_id=order_id, by="system:time", at=now()))
 
 
 def _close(order_id: int) -> None:
-    orders.bookings.close(order_id, now())
+    _alone(lambda: orders.bookings.close(order_id, now()))
 
 
-def _each(order_ids: Iterable[int], work: Callable[[int], None]) -> int:
-    """One order, one transaction."""
+def _each(ids: Iterable[int], work: Callable[[int], object]) -> int:
+    """One order or item, one transaction: one that is refused waits for the next sweep and stops no other."""
     count = 0
-    for order_id in order_ids:
-        _alone(partial(work, order_id))
-        count += 1
+    for one in ids:
+        try:
+            work(one)
+        except Refusal as refusal:
+            log.warning("sweep_refused", code=refusal.code, work=work.__name__, id=one)
+        else:
+            count += 1
     return count
 
 

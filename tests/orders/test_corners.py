@@ -7,12 +7,14 @@ from typing import Any
 
 from app import mall, orders, redemptions, welfare
 from app.db import run, session, transaction
+from app.errors import NOT_FOUND
 from app.mall.wants import OFFER_FOR
 from app.merchants import running
 from app.merchants.models import Merchant
 from app.orders import personal
 from app.orders.parcels import ADDRESS_KEPT, RECEIVED_AFTER
 from commands import orders as commands
+from jobs import mall as jobs
 from tests import cash, shelf
 from tests.given import AT
 from tests.shelf import credits, owed, place, state, stock
@@ -174,3 +176,22 @@ def test_nobody_buys_what_a_paused_merchant_could_not_redeem(town: World, refuse
     with transaction():
         cash.pay(held)
     assert state(held) == "paid", "what was begun can be paid"
+
+
+def test_one_parcel_that_is_refused_stops_no_other(town: World, monkeypatch: Any) -> None:
+    person = town.people[0]
+    with transaction():
+        thing = shelf.item(town, "parcel")
+        first, second = (place(person, thing, address_id=shelf.address(person)) for _ in range(2))
+        for order in (first, second):
+            orders.parcels.ship(order_id=order.id, carrier="SF", tracking_no="SF1", at=AT - 400 * DAY)
+    receive = orders.parcels.receive
+
+    def stubborn(*, order_id: int, **more: Any) -> None:
+        if order_id == first.id:
+            raise NOT_FOUND()
+        receive(order_id=order_id, **more)
+
+    monkeypatch.setattr(orders.parcels, "receive", stubborn)
+    jobs.sweep()
+    assert (state(first), state(second)) == ("paid", "completed")
