@@ -248,7 +248,11 @@ declare
   m memberships;
   path text;
   found_lots jsonb;
+  mine boolean;
 begin
+  -- Before the item: when the offer ends in between, its piece is seen twice and the write decides, never not at all.
+  mine := exists (select from waitlist q where q.item_id = wanted_item and q.person_id = who and q.state = 'offered'
+                    and q.offer_until > at);
   select x.* into i from items x where x.id = wanted_item;
   if i.id is null then
     return;
@@ -267,15 +271,17 @@ begin
   end if;
   return query select
     w.id, w.frozen, w.credits_account_id, w.hold_account_id, f.id, f.body_hash, i.program_id, i.kind, i.merchant_id,
-    i.project_id, i.name, i.name_en, i.price_credits, i.price_fen, i.settlement_fen, i.uses, i.available, i.low_at,
+    i.project_id, i.name, i.name_en, i.price_credits, i.price_fen, i.settlement_fen, i.uses,
+    case when i.available = 0 then 0  -- free pieces are for those who wait, who are offered them in a moment
+         else greatest(i.available - (select count(*) from waitlist q where q.item_id = i.id and q.state = 'waiting'), 0)
+    end, i.low_at,
     i.per_person, i.per_period, i.period_kind, i.valid_days, i.on_expiry, i.extend_days, i.sale_from, i.sale_until,
     i.audience_units, i.audience_tags, i.least_level, i.provinces,
     case when i.state = 'on_sale' and exists (select from merchants x where x.id = i.merchant_id and x.state <> 'active')
          then 'off_sale' else i.state end,  -- nobody buys what a merchant that is paused or leaves could not redeem
     i.kind = 'service' and exists (select from service_slots s where s.item_id = i.id),
     m.level, m.tags, path,
-    exists (select from waitlist q where q.item_id = i.id and q.person_id = who and q.state = 'offered'
-              and q.offer_until > at),
+    mine,
     found_lots;
 end $$;
 

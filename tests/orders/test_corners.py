@@ -195,3 +195,20 @@ def test_one_parcel_that_is_refused_stops_no_other(town: World, monkeypatch: Any
     monkeypatch.setattr(orders.parcels, "receive", stubborn)
     jobs.sweep()
     assert (state(first), state(second)) == ("paid", "completed")
+
+
+def test_what_comes_back_is_for_whoever_waits_and_not_for_the_quickest(town: World, refused: Any) -> None:
+    first, second = town.people[:2]
+    with transaction():
+        thing = shelf.item(town, stock=1)
+        order = place(first, thing)
+        mall.wait(person_id=second, item_id=thing, at=AT)
+        orders.refund(order_id=order.id, reason="x", asked_by="x", at=AT)
+    with refused("sold_out"):
+        place(first, thing)
+    with transaction():
+        mall.offer(item_id=thing, at=AT)
+        place(second, thing)
+        mall.restock(item_id=thing, pieces=1, asked_by="x")
+        place(first, thing)
+    assert stock(thing) == (0, 0, 2)
