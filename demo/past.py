@@ -51,8 +51,14 @@ def _shop(place: Place, program_id: int, shopper: int, clerk: int, shop_id: int,
     ]
     for number in range(1, TIMES + 1):
         moment = then + timedelta(days=number)
-        request = AwardRequest(program_id=program_id, person_id=shopper, reason="demo", source_ref=f"demo-past-{number}",
-                               occurred_at=moment, base_micro=voucher.price_credits * 1_000_000)  # fmt: skip
+        request = AwardRequest(
+            program_id=program_id,
+            person_id=shopper,
+            reason="demo",
+            source_ref=f"demo-past-{number}",
+            occurred_at=moment,
+            base_micro=voucher.price_credits * 1_000_000,
+        )
         funding.award([request], at=moment)
         wish = orders.Wish(item.id, 1, voucher.price_credits)
         placed = orders.place(person_id=shopper, client_ref=f"demo-past-{number}", wish=wish, at=moment)

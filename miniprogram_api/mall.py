@@ -15,6 +15,7 @@ from app.db import transaction
 from app.errors import INVALID_FIELD, NOT_FOUND
 from app.funding import wallets
 from app.mall import Filter, pictures
+from app.mall.stock import PERSON_LIMIT
 from app.people import Login
 from edge import schemas
 from edge.answers import answer, nothing, public_answer
@@ -246,7 +247,7 @@ def unfavour(login: Login, item_id: int) -> Response:
 @routes.post("/items/<id:item_id>/waiting")
 @citizen()
 @gives(MyItem)
-@refuses(NOT_FOUND, mall.NOT_FOR_YOU, mall.IN_STOCK)
+@refuses(NOT_FOUND, mall.NOT_FOR_YOU, mall.IN_STOCK, PERSON_LIMIT)
 def wait(login: Login, item_id: int) -> Response:
     """Wait for a sold-out item
 

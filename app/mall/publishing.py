@@ -85,6 +85,15 @@ def draft(*, program_id: int, code: str, kind: str, stock_pieces: int, **fields:
     return item
 
 
+CASH_TOO_LONG = declare(
+    "cash_too_long",
+    Kind.CONFLICT,
+    zh="含现金的商品，有效期加延期最多 330 天：微信支付一年后不再受理退款。",
+    en="With a cash part an item is valid for 330 days at most, extension included: WeChat refunds for a year only.",
+)
+LONGEST_WITH_CASH = 330
+
+
 def allow(*, kind: str, price_fen: int = 0, uses: int = 1) -> None:
     """Refuse what a kind can't be. Raises CASH_NOT_ALLOWED, USES_NOT_ALLOWED; the table has the same rules."""
     if price_fen and not KINDS[kind].cash:
@@ -100,6 +109,7 @@ def publish(*, item: Item) -> None:
     The cheapest budget of the program decides: credits of any of them may pay.
     """
     _funded(item)
+    _returnable(item)
     item.state = "on_sale"
     session().flush()
 
@@ -190,6 +200,12 @@ def item_of(program_id: int, code: str) -> Item:
     if found is None:
         raise NOT_FOUND(item=code)
     return found
+
+
+def _returnable(item: Item) -> None:
+    """Money for what is never used must be able to go back when it ends (reference: WeChat Pay, refunds)."""
+    if item.price_fen and item.valid_days + item.extend_days > LONGEST_WITH_CASH:
+        raise CASH_TOO_LONG(days=str(item.valid_days + item.extend_days))
 
 
 def _funded(item: Item) -> None:

@@ -135,14 +135,15 @@ def mine(item_id: int, person_id: int, *, period: str) -> Any:
 
 
 _CATEGORIES = """
-    select c.code, c.name, c.name_en, count(i.id) filter (where i.state = 'on_sale') as items
-    from item_categories c left join items i on i.category_id = c.id
+    select c.code, c.name, c.name_en, count(i.id) as items
+    from item_categories c left join items i on i.category_id = c.id and i.state = 'on_sale'
+      and i.audience_units is null and i.audience_tags is null and i.least_level = 0
     where c.program_id = %(program)s group by c.id order by c.position, c.code
 """
 
 
 def categories(program_id: int) -> list[Any]:
-    """A program's shelves in its own order, with how many items are on sale."""
+    """A program's shelves in its own order, with how many items for everybody are on sale."""
     return read(_CATEGORIES, {"program": program_id})
 
 

@@ -21,6 +21,12 @@ NOT_ON_SALE = declare(
     zh="该商品当前不可兑换（未上架、未开始或已结束）。",
     en="This item can't be bought now: not on sale, not yet, or no longer.",
 )
+PERSON_LIMIT = declare(
+    "person_limit",
+    Kind.CONFLICT,
+    zh="已达到每人可兑换的数量上限（总量或本周期），details 中有上限与周期。",
+    en="You have reached the number that one person may take, in all or in this period; see `details`.",
+)
 STOCK_TAKEN = declare(
     "stock_taken",
     Kind.CONFLICT,

@@ -36,6 +36,10 @@ _JOIN = """
     on conflict (item_id, person_id) do update set state = 'waiting', joined_at = excluded.joined_at
     where w.state in ('taken', 'left')
 """
+_HAD_ALL = """
+    select 1 from item_purchases where item_id = %(item)s and person_id = %(person)s and period_key = ''
+      and pieces >= most
+"""
 _LEAVE = """
     update waitlist set state = 'left', offer_until = null from
       (select state from waitlist where item_id = %(item)s and person_id = %(person)s for update) before
@@ -68,7 +72,7 @@ def unfavour(*, person_id: int, item_id: int) -> None:
 def wait(*, person_id: int, item_id: int, at: datetime) -> Any:
     """Join the line for a sold-out item; twice keeps the first place. Answers the place.
 
-    Raises NOT_FOUND, NOT_FOR_YOU, IN_STOCK.
+    Raises NOT_FOUND, NOT_FOR_YOU, IN_STOCK, PERSON_LIMIT for whoever has had all of it that one person may take.
     """
     rows = run(_FREE, {"item": item_id})
     if not rows:
@@ -77,6 +81,8 @@ def wait(*, person_id: int, item_id: int, at: datetime) -> Any:
         raise audience.NOT_FOR_YOU()
     if rows[0].available > 0 and place_of(person_id, item_id) is None:
         raise IN_STOCK()
+    if run(_HAD_ALL, {"item": item_id, "person": person_id}):
+        raise stock.PERSON_LIMIT(item=str(item_id))
     run(_JOIN, {"item": item_id, "person": person_id, "at": at})
     return place_of(person_id, item_id)
 

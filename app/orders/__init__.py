@@ -1,5 +1,6 @@
 """Orders: a person takes an item for credits, or credits and money; how it reaches the person, and what comes back."""
 
+from app.mall.stock import PERSON_LIMIT
 from app.orders import addresses, bookings, cart, invoices, parcels
 from app.orders.addresses import ADDRESS_NOT_SERVED, TOO_MANY_ADDRESSES, Place
 from app.orders.bookings import BOOKING_CLOSED, NO_SLOTS_HERE, SLOT_FULL, SLOT_NEEDED
@@ -20,7 +21,7 @@ from app.orders.paying import (
     take_refund,
     take_transaction,
 )
-from app.orders.placing import PERSON_LIMIT, POOL_EMPTY, PRICE_CHANGED, Placed, Wish, place
+from app.orders.placing import POOL_EMPTY, PRICE_CHANGED, Placed, Wish, place
 from app.orders.queries import STATE_GROUPS, address_of, appid, line, of_person, of_transfers
 from app.orders.returning import NOT_REFUNDABLE, refund, refund_again, refund_expired, refund_part
 

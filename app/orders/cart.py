@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app import funding
 from app.db import connection, read, run
-from app.errors import NOT_FOUND, Kind, declare
+from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, Kind, declare
 from app.mall import EVERYBODY, admits, standing
 from app.orders.models import CartLine
 from app.orders.placing import Placed, Wish, place
@@ -88,10 +88,16 @@ def trouble(line: Any, person_id: int, at: datetime) -> str | None:
     return None
 
 
+_BEFORE = """
+    select item_id from orders where person_id = %(person)s and starts_with(client_ref, %(prefix)s)
+"""
+
+
 def check_out(*, person_id: int, client_ref: str, wishes: Sequence[Wish], at: datetime) -> list[Placed]:
     """Place an order for each wish, all of them or none; what was placed leaves the cart.
 
-    The same ``client_ref`` with the same wishes is answered with the first orders. Raises what ``place`` raises.
+    The same ``client_ref`` with the same wishes is answered with the first orders, with others it is a conflict. Raises
+    IDEMPOTENCY_CONFLICT, and what ``place`` raises.
     Locks: wallets by id, then item by item.
     """
     programs = run(
@@ -99,6 +105,9 @@ def check_out(*, person_id: int, client_ref: str, wishes: Sequence[Wish], at: da
         {"ids": [wish.item_id for wish in wishes]},
     )
     funding.lock_wallets([(person_id, row.program_id) for row in programs], at=at)
+    before = run(_BEFORE, {"person": person_id, "prefix": f"{client_ref}:"})
+    if before and {row.item_id for row in before} != {wish.item_id for wish in wishes}:
+        raise IDEMPOTENCY_CONFLICT(client_ref=client_ref)
     placed = [
         place(person_id=person_id, client_ref=f"{client_ref}:{wish.item_id}", wish=wish, at=at)
         for wish in sorted(wishes, key=lambda one: one.item_id)

@@ -25,12 +25,6 @@ PAY_WITHIN = timedelta(minutes=15)
 CLOSE_AFTER = timedelta(minutes=2)  # a payment begun in time may still succeed a little later (L9)
 MOST_PIECES = 99
 
-PERSON_LIMIT = declare(
-    "person_limit",
-    Kind.CONFLICT,
-    zh="已达到每人可兑换的数量上限（总量或本周期），details 中有上限与周期。",
-    en="You have reached the number that one person may take, in all or in this period; see `details`.",
-)
 PRICE_CHANGED = declare(
     "price_changed",
     Kind.CONFLICT,
@@ -231,7 +225,7 @@ def _write(facts: dict[str, Any], wish: Wish, at: datetime) -> Any:
         return run(_WRITE, {"facts": json.dumps(facts), "at": at})[0]
     except pg.CheckViolation as error:
         if error.diag.constraint_name == "ck_item_purchases_within_limit":
-            raise PERSON_LIMIT(
+            raise stock.PERSON_LIMIT(
                 limits=[{"period": period or "all", "most": most} for period, most in facts["limits"] if most]
             ) from error
         raise ledger.refusal(error) from error

@@ -212,3 +212,34 @@ def test_what_comes_back_is_for_whoever_waits_and_not_for_the_quickest(town: Wor
         mall.restock(item_id=thing, pieces=1, asked_by="x")
         place(first, thing)
     assert stock(thing) == (0, 0, 2)
+
+
+def test_whoever_has_had_all_that_one_may_take_keeps_no_piece_from_others(town: World, refused: Any) -> None:
+    first, second = town.people[:2]
+    with transaction():
+        thing = shelf.item(town, stock=1, per_person=1)
+        place(first, thing)
+    with refused("person_limit"):
+        mall.wait(person_id=first, item_id=thing, at=AT)
+    with transaction():
+        assert mall.wait(person_id=second, item_id=thing, at=AT).turn == 1
+
+
+def test_a_cart_of_the_same_name_and_other_things_is_another_cart(town: World, refused: Any) -> None:
+    person = town.people[0]
+    with transaction():
+        first, second = shelf.item(town), shelf.item(town)
+        wishes = [orders.Wish(first, 1, 100), orders.Wish(second, 1, 100)]
+        orders.check_out(person_id=person, client_ref="c_1", wishes=wishes[:1], at=AT)
+    with refused("idempotency_conflict"):
+        orders.check_out(person_id=person, client_ref="c_1", wishes=wishes, at=AT)
+    with transaction():
+        orders.check_out(person_id=person, client_ref="cx1", wishes=wishes[1:], at=AT)
+    assert credits(town, person) == 300
+
+
+def test_money_is_not_taken_for_longer_than_it_can_go_back(town: World, refused: Any) -> None:
+    with refused("cash_too_long"):
+        shelf.item(town, "service", price_fen=100, valid_days=300, extend_days=31)
+    with transaction():
+        shelf.item(town, "service", price_fen=100, valid_days=300, extend_days=30)

@@ -1,4 +1,4 @@
-"""Genuine notices that we can't read: kept as they came, alarmed, asked for again, and settled once we can read them."""
+"""Genuine notices that we can't read: kept as they came, alarmed, asked for again, settled once we can read them."""
 
 from __future__ import annotations
 
