@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -204,5 +205,6 @@ def test_a_picture_in_three_sizes(town: World, alice: Phone, app: Any) -> None:
         assert "immutable" in answer.headers["Cache-Control"]
         widths[size] = Image.open(io.BytesIO(answer.data)).width
     assert widths == {"small": 240, "medium": 640, "large": 1280}
+    shutil.rmtree(folder / pictures.FOLDER)
     for name in ("x", "..%2f..%2fetc", "0" * 32 + "-huge.jpg", "0" * 32 + "-small.jpg"):
         assert alice.client.get(f"/pictures/{name}").status_code == 404

@@ -70,10 +70,10 @@ def test_a_dispute_and_an_approval_at_once_have_one_winner(clean_db: Any, city: 
 
 
 def test_an_undo_while_drawing_is_left_out_or_comes_back_in_the_next(clean_db: Any, city: World) -> None:
-    with transaction():
-        connection().execute(text("update merchants set state = 'leaving', leaving_at = :at"), {"at": AT})
     slip = redeem(city, AT, ref="a")
     redeem(city, AT, ref="b")
+    with transaction():
+        connection().execute(text("update merchants set state = 'leaving', leaving_at = :at"), {"at": AT})
     program = programs.by_code(city.code)
     late = AT + 4 * DAY
 
