@@ -100,7 +100,7 @@ def test_from_an_act_to_a_bowl_of_tea_a_gift_and_a_proof(
         "date": "2026-11-25", "count": 1, "owed_fen": 580,
     }  # fmt: skip
     owed = app.test_cli_runner().invoke(args=["merchants", "owed", "teahouse", "--program", "rongcheng", "--json"])
-    assert json.loads(owed.stdout)[0]["owed_fen"] == 580
+    assert json.loads(owed.stdout)[0]["owed_fen"] == 4 * 580, "three of last month, and this one"
     assert alice.get("/orders")["items"][0]["state"] == "fulfilled"
 
     (cause,) = alice.get("/programs/rongcheng/welfare")["items"]
