@@ -270,7 +270,8 @@ def _reconcile(box: Sandbox, settings: dict[str, str], outcome: Outcome) -> None
     """The bills of every day that was touched, after ten in the morning of the next one."""
     days = sorted({datetime.fromtimestamp(at, BEIJING).date() for at in _moments(box)})
     after = datetime.combine(days[-1] + timedelta(days=1), datetime.min.time(), BEIJING) + timedelta(hours=11)
-    box.clock.set(max(box.clock.now(), after.timestamp()))
+    if box.clock.now() < after.timestamp():  # it ticks meanwhile, and never goes back
+        box.clock.set(after.timestamp())
     for day in days:
         status, told = _flask(["payments", "reconcile", day.isoformat(), "--json"], settings)
         if status not in (0, 1) or not told.strip():
