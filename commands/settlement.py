@@ -201,20 +201,16 @@ def correct(redemption_id: int, reason: str, dry_run: bool, handle: str) -> None
 @actor_option
 def batch(code: str, batch_no: str, dry_run: bool, handle: str) -> None:
     """Gather what is approved and unpaid as one batch for the bank. The same number again is the same batch."""
-    try:
-        with refused_with_words(), transaction():
-            made, lines, fresh = settlement.make_batch(
-                program_id=programs.by_code(code).id, batch_no=batch_no, actor=actor(handle), at=now()
-            )
-            show(
-                ({"line": line.id, "statement": line.statement_id, "fen": line.fen, "state": line.state,
-                  "reference": line.bank_reference, "problem": line.problem} for line in lines), as_json=False,
-            )  # fmt: skip
-            click.echo(f"batch {made.id} {made.batch_no}: {len(lines)} lines" + ("" if fresh else " (known already)"))
-            if dry_run:
-                raise DryRun
-    except DryRun:
-        click.echo("dry run: nothing was written")
+    with refused_with_words(), dry(dry_run) as trial, transaction():
+        made, lines, fresh = settlement.make_batch(
+            program_id=programs.by_code(code).id, batch_no=batch_no, actor=actor(handle), at=now()
+        )
+        show(
+            ({"line": line.id, "statement": line.statement_id, "fen": line.fen, "state": line.state,
+              "reference": line.bank_reference, "problem": line.problem} for line in lines), as_json=False,
+        )  # fmt: skip
+        click.echo(f"batch {made.id} {made.batch_no}: {len(lines)} lines" + ("" if fresh else " (known already)"))
+        trial.done()
 
 
 @group.command("payout-file")
@@ -242,17 +238,13 @@ def payout_file(batch_id: int, out: str, reason: str, handle: str) -> None:
 @actor_option
 def pay(payout_id: int, reference: str, paid_on: datetime, evidence: str, dry_run: bool, handle: str) -> None:
     """The bank has paid a line: booked with the receipt's hash (keep the file)."""
-    try:
-        with refused_with_words(), transaction():
-            line = settlement.pay(
-                payout_id=payout_id, bank_reference=reference, paid_on=paid_on.date(),
-                evidence_hash=hashlib.sha256(Path(evidence).read_bytes()).digest(), actor=actor(handle), at=now(),
-            )  # fmt: skip
-            click.echo(f"payout {line.id} of {line.fen} fen is {line.state}: {line.bank_reference}")
-            if dry_run:
-                raise DryRun
-    except DryRun:
-        click.echo("dry run: nothing was written")
+    with refused_with_words(), dry(dry_run) as trial, transaction():
+        line = settlement.pay(
+            payout_id=payout_id, bank_reference=reference, paid_on=paid_on.date(),
+            evidence_hash=hashlib.sha256(Path(evidence).read_bytes()).digest(), actor=actor(handle), at=now(),
+        )  # fmt: skip
+        click.echo(f"payout {line.id} of {line.fen} fen is {line.state}: {line.bank_reference}")
+        trial.done()
 
 
 @group.command("fail")

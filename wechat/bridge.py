@@ -33,12 +33,12 @@ class _Bridge(WeChatClient):  # type: ignore[misc] # wechatpy has no types
 
     def fetch_access_token(self) -> None:
         """Never its own way: no time-out, no lock, the old interface."""
-        raise NotImplementedError("the token comes from wechat.tokens")
+        raise RuntimeError("the token comes from wechat.tokens")
 
     def _request(self, method: str, url_or_endpoint: str, **words: Any) -> Any:
         """Its host is replaced by ours, its path kept; only JSON and queries are needed, files are not."""
         if words.get("files") is not None:
-            raise NotImplementedError("uploads don't go through the bridge")
+            raise RuntimeError("uploads don't go through the bridge")
         base = words.pop("api_base_url", self.API_BASE_URL)
         whole = url_or_endpoint if url_or_endpoint.startswith("https://") else base + url_or_endpoint
         query = {name: str(value) for name, value in (words.get("params") or {}).items() if name != "access_token"}
