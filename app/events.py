@@ -14,6 +14,7 @@ CODE_EXPIRED = "code.expired"
 PERSON_CHANGED = "person.changed"
 PERSON_DELETED = "person.deleted"
 WECHAT_TRADE = "wechat.trade"
+TEAMS_CHANGED = "teams.changed"
 
 ALL = (
     RECORD_COUNTED,
@@ -25,4 +26,5 @@ ALL = (
     PERSON_CHANGED,
     PERSON_DELETED,
     WECHAT_TRADE,
+    TEAMS_CHANGED,
 )

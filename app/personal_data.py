@@ -38,6 +38,7 @@ from app.redemptions import personal as redemptions
 from app.safety import personal as safety
 from app.settlement import personal as settlement
 from app.sources import personal as sources
+from app.teams import personal as teams
 from app.tickets import personal as tickets
 from app.vehicles import personal as vehicles
 from app.welfare import personal as welfare
@@ -85,6 +86,7 @@ FEATURES: tuple[Personal, ...] = (
     settlement,
     welfare,
     leaderboards,
+    teams,
     merchants,
     programs,
     people,

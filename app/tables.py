@@ -27,6 +27,7 @@ from app.scenarios import models as _scenarios  # noqa: F401
 from app.scenes import models as _scenes  # noqa: F401
 from app.settlement import models as _settlement  # noqa: F401
 from app.sources import models as _sources  # noqa: F401
+from app.teams import models as _teams  # noqa: F401
 from app.tickets import models as _tickets  # noqa: F401
 from app.vehicles import models as _vehicles  # noqa: F401
 from app.welfare import models as _welfare  # noqa: F401

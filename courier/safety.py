@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from app import media, people, safety, vault
+from app import media, people, safety, teams, vault
 from app.clock import now
 from app.db import forbid_in_transaction, transaction
 from courier import metrics
@@ -33,7 +33,10 @@ class Kind:
 
 
 # A feature that shows people's words to others has a line here.
-KINDS: Mapping[str, Kind] = {people.NICKNAME: Kind(wechat.PROFILE, people.nickname_passed)}
+KINDS: Mapping[str, Kind] = {
+    people.NICKNAME: Kind(wechat.PROFILE, people.nickname_passed),
+    teams.TEAM_NAME: Kind(wechat.PROFILE, teams.name_passed),
+}
 
 
 def check_text(check_id: int) -> None:

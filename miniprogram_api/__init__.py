@@ -36,6 +36,7 @@ from miniprogram_api import (
     sign_in,
     statements,
     steps,
+    teams,
     vehicles,
     wallet,
     welfare,
@@ -48,6 +49,7 @@ SUBJECTS = (
     *(programs, records, vehicles, wallet, boards),
     *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
+    *(teams,),
 )
 
 

@@ -17,7 +17,7 @@ from app.errors import NOT_FOUND
 from app.leaderboards import BOARD_UNKNOWN, Board, Line, Mine, Seen
 from app.memo import remember
 from app.people import Login
-from app.records.checks import NOT_A_MEMBER
+from app.programs import NOT_A_MEMBER
 from edge import schemas
 from edge.answers import answer
 from edge.language import language

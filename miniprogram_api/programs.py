@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
 
-from app import people, programs, scenarios
+from app import people, programs, scenarios, teams
 from app.clock import now
 from app.db import transaction
 from app.errors import NOT_FOUND, TOO_MANY
@@ -178,7 +178,9 @@ def leave(login: Login, program: str) -> Response:
     Or take a request back. What was earned stays and can be spent.
     """
     with transaction():
-        people.leave_program(person_id=login.person_id, program=programs.by_code(program), at=now())
+        left, at = programs.by_code(program), now()
+        people.leave_program(person_id=login.person_id, program=left, at=at)
+        teams.leave_all(person_id=login.person_id, program_id=left.id, at=at)
     return nothing()
 
 

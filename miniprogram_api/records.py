@@ -129,7 +129,7 @@ class AppealShown(schemas.Answer):
     checks.IN_FUTURE,
     checks.TIME_IMPOSSIBLE,
     checks.SOURCE_NOT_ALLOWED,
-    checks.NOT_A_MEMBER,
+    programs.NOT_A_MEMBER,
     checks.FACTS_INVALID,
     checks.NOT_YOUR_VEHICLE,
 )

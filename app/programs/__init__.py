@@ -12,7 +12,7 @@ from app.programs.actions import (
     retire,
     template_of,
 )
-from app.programs.joining import Pass, decide, join, leave, mark, reorder
+from app.programs.joining import NOT_A_MEMBER, Pass, decide, join, leave, mark, reorder
 from app.programs.models import KINDS, Membership, OrgUnit, Program, Terms
 from app.programs.queries import (
     Known,
@@ -41,6 +41,7 @@ from app.programs.terms import in_force as terms_in_force
 
 __all__ = [
     "KINDS",
+    "NOT_A_MEMBER",
     "Created",
     "Known",
     "Membership",

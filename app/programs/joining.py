@@ -21,6 +21,12 @@ ALREADY_MEMBER = declare(
     zh="您已加入该项目，或申请正在审核中。",
     en="You belong to this program already, or your request waits for approval.",
 )
+NOT_A_MEMBER = declare(
+    "not_a_member",
+    Kind.NOT_ALLOWED,
+    zh="您还没有加入该项目，请先加入。",
+    en="You are not a member of this program. Join it first.",
+)
 INVITATION_REQUIRED = declare(
     "invitation_required",
     Kind.NOT_ALLOWED,

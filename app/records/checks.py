@@ -8,6 +8,7 @@ from typing import Any
 from app import clock, methodologies
 from app.errors import Kind, Refusal, declare
 from app.people.consents import CONSENT_REQUIRED
+from app.programs.joining import NOT_A_MEMBER
 from app.records import risk
 from app.records.acts import Act, Work
 from app.records.catalog import Catalog, Vehicles, vehicle_of
@@ -63,12 +64,6 @@ SOURCE_NOT_ALLOWED = declare(
     Kind.NOT_ALLOWED,
     zh="该场景不接受这种数据来源。",
     en="This scenario does not take this kind of source.",
-)
-NOT_A_MEMBER = declare(
-    "not_a_member",
-    Kind.NOT_ALLOWED,
-    zh="还没有加入该项目。请先加入项目再记录。",
-    en="Not a member of this program. Join it first.",
 )
 FACTS_INVALID = declare(
     "facts_invalid",

@@ -26,6 +26,7 @@ from app import (
     recovery,
     redemptions,
     sources,
+    teams,
     vehicles,
     welfare,
 )
@@ -205,6 +206,13 @@ def _recovery_of(person_id: int) -> int:
         return recovery.ask(claimant_id=claimant, at=now(), **known).id
 
 
+def _team_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        return teams.found(program_id=made.program_id, person_id=person_id, kind="team", name="队", at=now()).id
+
+
 # How to make what the ids in addresses name, for a given owner. A route with another id needs a line here.
 OWNED: dict[str, Callable[[int], int]] = {
     "session_id": _session_of,
@@ -217,6 +225,7 @@ OWNED: dict[str, Callable[[int], int]] = {
     "gift_id": _gift_of,
     "medium_id": _medium_of,
     "recovery_id": _recovery_of,
+    "team_id": _team_of,
 }
 
 
