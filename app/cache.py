@@ -44,34 +44,45 @@ def call(*words: str | bytes | int | float) -> Any:
     if waiting is None:
         (reply,) = _answers([words])
     else:
-        first, reply = _answers([waiting[0], words])
+        first, reply = _answers([waiting[0], words], sent=waiting[2])
         waiting[1](first)
     if isinstance(reply, Exception):
         raise reply
     return reply
 
 
-def ahead(words: Words, settle: Callable[[Any], None]) -> None:
-    """Send a command with the next :func:`call` of this thread, in one trip. ``settle`` gets its reply, or the
-    exception that came instead, and may raise: then the call's own reply is not given out. Whoever calls this makes
-    sure that :func:`settle_ahead` follows."""
-    _own.ahead = (words, settle)
+def ahead(words: Words, settle: Callable[[Any], None], *, at_once: bool = False) -> None:
+    """Send a command with the next :func:`call` of this thread, in one trip; ``at_once`` when no such call is expected:
+    then Redis works while we do. ``settle`` gets its reply, or the exception that came instead, and may raise: then the
+    call's own reply is not given out. Whoever calls this makes sure that :func:`settle_ahead` follows."""
+    _own.ahead = (words, settle, int(at_once and _sent(words)))
 
 
 def settle_ahead() -> None:
     """Send what still waits for a call that did not come."""
     waiting, _own.ahead = getattr(_own, "ahead", None), None
     if waiting is not None:
-        waiting[1](_answers([waiting[0]])[0])
+        waiting[1](_answers([waiting[0]], sent=waiting[2])[0])
 
 
-def _answers(commands: list[Words]) -> list[Any]:
-    """One trip; the reply to each command, or the exception that came instead."""
+def _sent(words: Words) -> bool:
+    """Send a command whose reply is read later; False when it has to be sent with that reading."""
+    if time.monotonic() < _hung_until:
+        return False
+    try:
+        _connection().send_packed_command([pack_command(words)], check_health=False)  # type: ignore[arg-type]
+    except redis.RedisError:
+        return False
+    return True
+
+
+def _answers(commands: list[Words], *, sent: int = 0) -> list[Any]:
+    """One trip; the reply to each command, or the exception that came instead. The first ``sent`` are on their way."""
     global _hung_until
     if time.monotonic() < _hung_until:
         return [redis.TimeoutError("Redis did not answer a moment ago")] * len(commands)
     try:
-        return _exchange(commands)
+        return _exchange(commands, sent)
     except redis.TimeoutError as error:
         _hung_until = time.monotonic() + HUNG_SECONDS
         return [error] * len(commands)
@@ -79,22 +90,28 @@ def _answers(commands: list[Words]) -> list[Any]:
         return [error] * len(commands)
 
 
-def _exchange(commands: list[Words]) -> list[Any]:
-    if getattr(_own, "client", None) is not _client:
-        _own.client, _own.connection = _client, client().connection_pool.make_connection()
-    connection = _own.connection
+def _exchange(commands: list[Words], sent: int) -> list[Any]:
+    connection = _connection()
     was_open = connection.is_connected
     try:
-        return _trip(connection, commands)
+        return _trip(connection, commands, sent)
     except redis.ConnectionError:
-        if not was_open:
+        if not (was_open or sent):
             raise
-    return _trip(connection, commands)
+    return _trip(connection, commands, 0)
 
 
-def _trip(connection: Any, commands: list[Words]) -> list[Any]:
-    packed = [pack_command(words) for words in commands]  # type: ignore[arg-type]  # its stub knows tuples of one
-    connection.send_packed_command([b"".join(packed)], check_health=False)
+def _connection() -> Any:
+    """This thread's own."""
+    if getattr(_own, "client", None) is not _client:
+        _own.client, _own.connection = _client, client().connection_pool.make_connection()
+    return _own.connection
+
+
+def _trip(connection: Any, commands: list[Words], sent: int) -> list[Any]:
+    packed = [pack_command(words) for words in commands[sent:]]  # type: ignore[arg-type]  # its stub knows tuples of one
+    if packed:
+        connection.send_packed_command([b"".join(packed)], check_health=False)
     replies = []
     for _ in commands:
         try:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 import structlog
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -58,8 +59,7 @@ LOGIN_REQUIRED = declare(
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer. Times must be ISO text and ids strings already."""
-    body = _JSON.encode(content)
-    return Response(body, status, headers, mimetype="application/json")
+    return Response(_encode(content), status, headers, mimetype="application/json")
 
 
 PUBLIC = {"Cache-Control": "public, max-age=5", "Vary": "Accept-Language"}
@@ -76,7 +76,7 @@ def public_answer(key: tuple[Hashable, ...], build: Callable[[], Any], headers: 
 
 
 def _bytes(content: Any) -> tuple[bytes, str]:
-    body = _JSON.encode(content).encode()
+    body = _encode(content)
     return body, f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
@@ -160,4 +160,8 @@ def _refuse_type(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} in an answer: say how it reads in JSON")
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_refuse_type)
+_PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_NON_STR_KEYS
+
+
+def _encode(content: Any) -> bytes:
+    return orjson.dumps(content, default=_refuse_type, option=_PLAIN)

@@ -20,7 +20,7 @@ from app.people import Login
 from edge import schemas
 from edge.answers import answer, nothing, public_answer
 from edge.guards import public
-from edge.language import pick
+from edge.language import language, pick
 from edge.paging import PageQuery, decode, page, paged
 from edge.routes import asks, gives, refuses
 from miniprogram_api.guards import citizen
@@ -160,7 +160,7 @@ def get_items(query: dict[str, Any], program: str) -> Response:
 
 
 @routes.get("/programs/<code:program>/items/for-me")
-@citizen(ahead=True)
+@citizen(ahead="at once")
 @asks(MyItemQuery)
 @gives(paged("MyItemPage", ItemLine))
 @refuses(NOT_FOUND)
@@ -198,7 +198,7 @@ def get_item(program: str, item_id: int) -> Response:
         row = mall.item(programs.known(program).id, item_id, at=at)
         shops = merchants.shops(row.merchant_id) if row.merchant_id else []
         return {
-            **_line(row),
+            **_line(row, english=language() == "en"),
             "text": either(row.text_zh, row.text_en),
             **{name: getattr(row, name) for name in ("uses", "per_period", "period_kind", "valid_days", "on_expiry")},
             **{name: getattr(row, name) for name in ("extend_days", "no_show", "refundable")},
@@ -326,7 +326,8 @@ def _shelf(program: str, query: dict[str, Any], only: Filter, who: mall.Standing
     rows = mall.shelf(
         programs.known(program).id, after=after[0] if after else 0, limit=limit + 1, at=now(), only=only, who=who
     )
-    return page(rows, limit, _line, lambda row: (row.id,))
+    english = language() == "en"  # asked once: a page asks for it sixty times
+    return page(rows, limit, lambda row: _line(row, english=english), lambda row: (row.id,))
 
 
 def _place(near: str) -> tuple[float, float]:
@@ -337,26 +338,26 @@ def _place(near: str) -> tuple[float, float]:
     return latitude, longitude
 
 
-def _line(row: Any) -> dict[str, Any]:
-    paid_by = row.sponsor and {"name": either(row.sponsor, row.sponsor_en), "logo_url": row.logo_url}
-    sizes = {size: avatar(address) for size, address in pictures.addresses(row.picture).items()}
+def _line(row: Any, *, english: bool) -> dict[str, Any]:
+    sizes = {size: avatar(address) for size, address in pictures.addresses(row.picture).items()} if row.picture else {}
+    paid_by = row.sponsor and {"name": (english and row.sponsor_en) or row.sponsor, "logo_url": row.logo_url}
     return {
         "id": str(row.id),
         "code": row.code,
         "kind": row.kind,
         "category": row.category,
-        "name": either(row.name, row.name_en),
+        "name": (english and row.name_en) or row.name,
         "picture": sizes.get("medium", ""),
         "pictures": sizes,
         "price_credits": row.price_credits,
         "price_fen": row.price_fen,
         "available": row.available,
-        "restock_at": when_or_none(row.restock_at),
+        "restock_at": row.restock_at and when(row.restock_at),
         "per_person": row.per_person,
-        "merchant": either(row.merchant, row.merchant_en),
+        "merchant": (english and row.merchant_en) or row.merchant,
         "paid_by": paid_by or None,
-        "sale_from": when_or_none(row.sale_from),
-        "sale_until": when_or_none(row.sale_until),
+        "sale_from": row.sale_from and when(row.sale_from),
+        "sale_until": row.sale_until and when(row.sale_until),
         "on_sale": row.on_sale,
     }
 

@@ -32,6 +32,9 @@ _FROM = """
 _ON_SALE = """
       and i.id > %(after)s and i.state = 'on_sale' and coalesce(m.state = 'active', true)
       and coalesce(i.sale_until > %(at)s, true)
+"""
+_FOR_EVERYBODY = " and i.audience_units is null and i.audience_tags is null and i.least_level = 0"
+_FOR_THEM = """
       and (i.audience_units is null or i.audience_units && %(units)s::bigint[])
       and (i.audience_tags is null or i.audience_tags && %(tags)s::text[]) and i.least_level <= %(level)s
 """
@@ -68,18 +71,13 @@ def shelf(
     wanted = {name: getattr(only, name) for name in _FILTERS if getattr(only, name) is not None}
     if "search" in wanted:
         wanted["search"] = f"%{_plain(wanted['search'])}%"
-    values = {
-        "program": program_id,
-        "after": after,
-        "limit": limit,
-        "at": at,
-        "level": who.level,
-        "units": list(who.units),
-        "tags": list(who.tags),
-        **wanted,
-    }
+    values = {"program": program_id, "after": after, "limit": limit, "at": at, **wanted}
+    audience = _FOR_EVERYBODY
+    if who != EVERYBODY:
+        audience = _FOR_THEM
+        values |= {"level": who.level, "units": list(who.units), "tags": list(who.tags)}
     filters = "".join(_FILTERS[name] for name in wanted)
-    return read(_LINE + _FROM + _ON_SALE + filters + " order by i.id limit %(limit)s", values)
+    return read(_LINE + _FROM + _ON_SALE + audience + filters + " order by i.id limit %(limit)s", values)
 
 
 def _plain(text: str) -> str:

@@ -81,7 +81,7 @@ def check(token: str, *, at: datetime, limit: limits.Limit = limits.CITIZEN) -> 
 
 
 def check_ahead(
-    token: str, *, at: datetime, limit: limits.Limit, judge: Callable[[Login | None], None]
+    token: str, *, at: datetime, limit: limits.Limit, judge: Callable[[Login | None], None], at_once: bool = False
 ) -> Login | None:
     """Whose token it is, when this process has seen it before: a token is one person's for good, only whether it still
     holds can change. That question goes to Redis with the next command of this request, in one trip; ``judge`` hears
@@ -106,7 +106,7 @@ def check_ahead(
         else:
             judge(_judged(reply, digest, at, limit))
 
-    cache.ahead(("EVALSHA", _sha(_LOOK), len(keys), *keys, *window), settle)
+    cache.ahead(("EVALSHA", _sha(_LOOK), len(keys), *keys, *window), settle, at_once=at_once)
     return owner
 
 
