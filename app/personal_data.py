@@ -17,6 +17,7 @@ from sqlalchemy import text
 from app import audit, events, outbox
 from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
+from app.checkins import personal as checkins
 from app.funding import personal as funding
 from app.green import personal as green
 from app.leaderboards import personal as leaderboards
@@ -73,6 +74,7 @@ FEATURES: tuple[Personal, ...] = (
     safety,
     recovery,
     phones,
+    checkins,
     records,
     funding,
     sources,

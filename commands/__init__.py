@@ -12,6 +12,7 @@ from commands import (
     approvals,
     boards,
     business,
+    checkins,
     funding,
     mall,
     merchants,
@@ -32,6 +33,7 @@ GROUPS = (
         for one in (
             approvals,
             boards,
+            checkins,
             funding,
             mall,
             merchants,

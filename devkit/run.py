@@ -20,7 +20,7 @@ from devkit.supervisor import Child, ChildFailed, Supervisor
 READY_SECONDS = 60.0
 DEMO = VAR / "demo"
 WECHAT = DEMO / "wechat"
-TEMPLATES = "record=local-record,credits=local-credits,order=local-order,account=local-account"
+TEMPLATES = "record=local-record,credits=local-credits,order=local-order,daily=local-daily,account=local-account"
 
 
 def run(arguments: list[str]) -> int:

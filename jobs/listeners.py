@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import till
-from app import clock, events, funding, green, later, leaderboards, redemptions
+from app import checkins, clock, events, funding, green, later, leaderboards, redemptions
 from app.payments import trade
 from app.redemptions import risk
 
@@ -102,7 +102,13 @@ def _green(heard: Sequence[Event]) -> None:
         later.defer(later.GREEN, key=f"green:{redemption_id}", at=due, redemption_id=redemption_id)
 
 
+def _streaks(heard: Sequence[Event]) -> None:
+    """Streaks that a record taken back or restored belongs to are counted anew."""
+    checkins.heard([found for event in heard for found in event.payload["record_ids"]], at=clock.now())
+
+
 LISTENERS: tuple[Listener, ...] = (
+    Listener("checkins", frozenset({events.RECORD_COUNTED, events.RECORD_REVERSED}), _streaks),
     Listener("boards", frozenset({events.RECORD_COUNTED, events.AWARD_PAID, events.RECORD_REVERSED}), _scores),
     Listener("boards-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_on_boards),
     Listener("funding-pending", frozenset({events.BUDGET_FUNDED}), _pending_awards),

@@ -14,7 +14,7 @@ from typing import Any
 from app import clock, funding, green, later, leaderboards, people, records, redemptions, settlement, sources, welfare
 from app.db import retrying, transaction
 from app.merchants import running
-from jobs import mall, payments, rescue, wechat
+from jobs import daily, mall, payments, rescue, wechat
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,8 @@ CRON: tuple[Cron, ...] = (
     Cron("jobs.purge", "17 19 * * *", rescue.purge),
     Cron("people.purge", "37 19 * * *", purge_people),
     Cron("records.close_days", "*/10 * * * *", close_days),
+    Cron("checkins.beat", "* * * * *", daily.beat),
+    Cron("checkins.remind", "*/10 * * * *", daily.remind),
     Cron("leaderboards.heal", "* * * * *", heal_boards),
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),

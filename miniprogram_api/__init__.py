@@ -14,6 +14,7 @@ from miniprogram_api import (
     boards,
     business,
     cart,
+    checkins,
     codes,
     consents,
     home,
@@ -49,6 +50,7 @@ SUBJECTS = (
     *(programs, records, vehicles, wallet, boards),
     *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
+    *(checkins,),
     *(teams,),
 )
 

@@ -58,6 +58,17 @@ TEMPLATES: tuple[Template, ...] = (
         },
     ),
     Template(
+        "daily",
+        "签到与活动",
+        "pages/daily/index",
+        {
+            "check-in.reminder": "签到提醒",
+            "gathering.place": "候补成功",
+            "gathering.changed": "活动变更",
+            "gathering.cancelled": "活动取消",
+        },
+    ),
+    Template(
         "account",
         "账号与客服",
         "pages/me/index",
@@ -67,10 +78,11 @@ TEMPLATES: tuple[Template, ...] = (
 # At which moment the applet asks for which templates: after a tap or a payment, at most five at once.
 MOMENTS: Mapping[str, tuple[str, ...]] = {
     "act": ("record", "credits"),
+    "check-in": ("daily", "credits"),
     "order": ("order", "credits"),
     "appeal": ("record",),
     "support": ("account",),
-    "settings": ("record", "credits", "order", "account"),
+    "settings": ("record", "credits", "order", "daily", "account"),
 }
 
 

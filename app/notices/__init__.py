@@ -19,6 +19,7 @@ ALSO_BY_MESSAGE = frozenset(
         *("award.paid", "award.manual", "credits.expiring", "code.expiring"),
         *("order.shipped", "order.refunding", "order.refunded", "order.late", "order.timed_out"),
         *("recovery.asked", "recovery.done", "ticket.answered"),
+        *("check-in.reminder", "gathering.place", "gathering.changed", "gathering.cancelled"),
     }
 )
 
