@@ -17,6 +17,7 @@ from sqlalchemy import text
 from app import audit, events, outbox
 from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
+from app.appeals import personal as appeals
 from app.checkins import personal as checkins
 from app.funding import personal as funding
 from app.green import personal as green
@@ -74,6 +75,7 @@ FEATURES: tuple[Personal, ...] = (
     safety,
     recovery,
     phones,
+    appeals,
     checkins,
     records,
     funding,

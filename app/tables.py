@@ -1,6 +1,7 @@
 """All tables, in one import, for migrations and the checks that walk the schema."""
 
 from app import audit, inbox, notices, operators, outbox  # noqa: F401
+from app.appeals import models as _appeals  # noqa: F401
 from app.approvals import models as _approvals  # noqa: F401
 from app.checkins import models as _checkins  # noqa: F401
 from app.funding import models as _funding  # noqa: F401

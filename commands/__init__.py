@@ -9,6 +9,7 @@ from __future__ import annotations
 from flask import Flask
 
 from commands import (
+    appeals,
     approvals,
     boards,
     business,
@@ -31,6 +32,7 @@ GROUPS = (
     *(
         one.group
         for one in (
+            appeals,
             approvals,
             boards,
             checkins,

@@ -1,4 +1,4 @@
-"""``flask records``: what is held, decisions on it, reversals, appeals, closing days."""
+"""``flask records``: what is held, decisions on it, reversals, closing days."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.records.reasons import REVIEW_CODES
 from commands.approvals import REVERSE
 from commands.shared import actor, actor_option, json_option, program_option, refused_with_words, show
 
-group = AppGroup("records", help="Held records, reviews, appeals.")
+group = AppGroup("records", help="Held records and reviews.")
 code_option = click.option("--code", "reason_code", type=click.Choice(REVIEW_CODES), required=True)
 
 _HELD = text(
@@ -22,14 +22,6 @@ _HELD = text(
            r.facts::text as facts
     from records r join scenarios s on s.id = r.scenario_id
     where r.program_id = :program and r.state = 'held' and r.id > :after order by r.id limit :limit
-    """
-)
-_APPEALS = text(
-    """
-    select a.id, a.record_id as record, a.asked_at as asked, a.answer_due_at as due, r.state,
-           r.reason_code as reason, a.words
-    from appeals a join records r on r.id = a.record_id
-    where a.state = 'open' and r.program_id = :program order by a.answer_due_at limit 200
     """
 )
 
@@ -80,28 +72,6 @@ def reverse(record_id: int, reason_code: str, words: str, reason: str, handle: s
     with refused_with_words(), transaction():
         asked = approvals.ask(action=REVERSE, payload=payload, reason=reason, maker=actor(handle), at=now())
         click.echo(f"approval {asked.id} waits for a second person: flask approvals approve {asked.id} --as …")
-
-
-@group.command("appeals")
-@program_option
-@json_option
-def appeals(code: str, as_json: bool) -> None:
-    """The open appeals, by the day on which an answer is due."""
-    with refused_with_words():
-        values = {"program": programs.by_code(code).id}
-        show(connection().execute(_APPEALS, values).mappings(), as_json=as_json, empty="no open appeals")  # type: ignore[arg-type]
-
-
-@group.command("answer-appeal")
-@click.argument("appeal_id", type=int)
-@click.option("--grant/--refuse", "granted", required=True)
-@click.option("--words", required=True, help="for the person")
-@actor_option
-def answer_appeal(appeal_id: int, granted: bool, words: str, handle: str) -> None:
-    """Answer an appeal; granted, the record counts as of the day of the act."""
-    with refused_with_words(), transaction():
-        records.answer(appeal_id=appeal_id, granted=granted, words=words, by=actor(handle), at=now())
-        click.echo(f"appeal {appeal_id} {'granted' if granted else 'refused'}")
 
 
 @group.command("close-days")

@@ -11,7 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app import clock, funding, green, later, leaderboards, people, records, redemptions, settlement, sources, welfare
+from app import (
+    appeals,
+    clock,
+    funding,
+    green,
+    later,
+    leaderboards,
+    people,
+    records,
+    redemptions,
+    settlement,
+    sources,
+    welfare,
+)
 from app.db import retrying, transaction
 from app.merchants import running
 from jobs import daily, mall, payments, rescue, wechat
@@ -157,6 +170,12 @@ def return_gifts() -> int:
     return total
 
 
+def tell_late_appeals() -> int:
+    """Tell who waits too long for the answer to an appeal."""
+    with transaction():
+        return appeals.tell_late(at=clock.now())
+
+
 def purge_nonces() -> int:
     with transaction():
         return sources.purge_nonces(at=clock.now())
@@ -199,6 +218,7 @@ CRON: tuple[Cron, ...] = (
     Cron("settlement.wind_up", "40 16 * * *", wind_up),
     Cron("merchants.part", "25 16 * * *", part_merchants),
     Cron("welfare.return_due", "*/10 * * * *", return_gifts),
+    Cron("appeals.tell_late", "20 1 * * *", tell_late_appeals),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
     Cron("mall.sweep", "* * * * *", mall.sweep),

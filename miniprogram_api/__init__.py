@@ -11,6 +11,7 @@ from apiflask import APIFlask
 from app.config import Settings
 from miniprogram_api import (
     addresses,
+    appeals,
     boards,
     business,
     cart,
@@ -51,7 +52,7 @@ SUBJECTS = (
     *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
     *(checkins,),
-    *(teams,),
+    *(teams, appeals),
 )
 
 

@@ -1,4 +1,4 @@
-"""My acts: declaring one, what became of each, opening a credit, its file and certificate, and objecting."""
+"""My acts: declaring one, what became of each, opening a credit, its file and certificate."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.clock import now
 from app.db import retrying, transaction
 from app.errors import NOT_FOUND, STATE_CONFLICT
 from app.people import CONSENT_REQUIRED, Login, logins
-from app.records import CONTENT_CONFLICT, Act, Taken, appeals, checks, queries
+from app.records import CONTENT_CONFLICT, Act, Taken, checks, queries
 from app.records.models import STATES
 from edge import schemas
 from edge.answers import LOGIN_REQUIRED, answer
 from edge.paging import PageQuery, decode, page, paged
 from edge.routes import asks, gives, refuses, takes
 from miniprogram_api.guards import citizen
-from miniprogram_api.show import either, translated, when, when_or_none
+from miniprogram_api.show import either, translated, when
 
 routes = APIBlueprint("records", __name__, tag="Records")
 
@@ -98,21 +98,6 @@ class CertificateShown(schemas.Answer):
     number = fields.String(required=True)
     issued_at = fields.String(required=True)
     path = fields.String(required=True, metadata={"description": "where anybody may check it, without signing in"})
-
-
-class Objection(schemas.Request):
-    words = schemas.Text(longest=1000, lines=True, required=True)
-
-
-class AppealShown(schemas.Answer):
-    id = fields.String(required=True)
-    record_id = fields.String(required=True)
-    words = fields.String(required=True)
-    state = fields.String(required=True, metadata={"description": "open, granted or refused"})
-    asked_at = fields.String(required=True)
-    answer_due_at = fields.String(required=True)
-    answer = fields.String(required=True, allow_none=True)
-    answered_at = fields.String(required=True, allow_none=True)
 
 
 @routes.post("/records")
@@ -225,36 +210,6 @@ def certify(login: Login, record_id: int) -> Response:
     return answer({**shown, "path": f"/public/certificates/{made.number}"})
 
 
-@routes.post("/records/<id:record_id>/appeal")
-@citizen()
-@takes(Objection, example={"words": "当天确实乘坐了公交，有车票为证。"})
-@gives(AppealShown, status=201)
-@refuses(NOT_FOUND, appeals.NOTHING_TO_APPEAL, appeals.APPEAL_TOO_LATE)
-def appeal(login: Login, body: dict[str, Any], record_id: int) -> Response:
-    """Object to what became of an act
-
-    A person answers within ten days. While one is open, it is answered again (200).
-    """
-    with transaction():
-        appeal_id, fresh = records.appeal(record_id=record_id, person_id=login.person_id, words=body["words"], at=now())
-        shown = _appeal(queries.appeal_of(appeal_id, login.person_id))
-    return answer(shown, 201 if fresh else 200)
-
-
-@routes.get("/appeals")
-@citizen()
-@asks(PageQuery)
-@gives(paged("AppealPage", AppealShown))
-def get_appeals(login: Login, query: dict[str, Any]) -> Response:
-    """My appeals
-
-    Newest first, with the answers.
-    """
-    before = decode(query["cursor"], 1)
-    rows = queries.appeals_of(login.person_id, before=before[0] if before else None, limit=query["limit"] + 1)
-    return answer(page(rows, query["limit"], _appeal, lambda row: (row.id,)))
-
-
 def _act(person_id: int, body: dict[str, Any]) -> Act:
     """What was declared, as an act of the program's own source for citizens."""
     program = programs.known(body["program"])
@@ -315,17 +270,4 @@ def _line(row: Any) -> dict[str, Any]:
         "occurred_at": when(row.occurred_at),
         "ended_at": when(row.ended_at),
         "received_at": when(row.received_at),
-    }
-
-
-def _appeal(row: Any) -> dict[str, Any]:
-    return {
-        "id": str(row.id),
-        "record_id": str(row.record_id),
-        "words": row.words,
-        "state": row.state,
-        "asked_at": when(row.asked_at),
-        "answer_due_at": when(row.answer_due_at),
-        "answer": row.answer,
-        "answered_at": when_or_none(row.answered_at),
     }

@@ -82,7 +82,7 @@ _WAITING = """
     where o.person_id = %(person)s and o.settled_value is distinct from o.value group by p.code
     union all
     select 'appeal', p.code, count(*), 0, min(a.asked_at), min(a.answer_due_at)
-    from appeals a join records r on r.id = a.record_id join programs p on p.id = r.program_id
+    from appeals a join programs p on p.id = a.program_id
     where a.person_id = %(person)s and a.state = 'open' group by p.code
     union all
     select 'code', p.code, count(*), 0, min(c.valid_from), min(c.valid_until)

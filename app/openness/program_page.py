@@ -88,8 +88,7 @@ FIGURES = (
         "申诉",
         "Appeals",
         """
-    select a.state, count(*) as appeals from appeals a join records r on r.id = a.record_id
-    where r.program_id = %(program)s group by a.state order by a.state
+    select state, count(*) as appeals from appeals where program_id = %(program)s group by state order by state
 """,
     ),
     Figure(

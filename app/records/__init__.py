@@ -1,9 +1,8 @@
 """Records: every act that earns takes one road, :func:`take`, from a source's report to a reduction and an award."""
 
 from app.records.acts import Act, Taken
-from app.records.appeals import answer, appeal
 from app.records.intake import CONTENT_CONFLICT, take, take_many
-from app.records.models import Appeal, Claim, Observation, Record, Reduction
+from app.records.models import Claim, Observation, Record, Reduction
 from app.records.observations import Seen, close_days, observe
 from app.records.retiring import GRAMS_SHORT
 from app.records.retiring import available as available_grams
@@ -20,7 +19,6 @@ __all__ = [
     "GRAMS_SHORT",
     "NOWHERE_TO_WALK",
     "Act",
-    "Appeal",
     "Claim",
     "Observation",
     "Record",
@@ -28,8 +26,6 @@ __all__ = [
     "Seen",
     "Taken",
     "Together",
-    "answer",
-    "appeal",
     "available_grams",
     "close_days",
     "forget_open_steps",

@@ -1,4 +1,4 @@
-"""Tables of records: the act as received, its claim on what physically happened, its reduction, its appeals."""
+"""Tables of records: the act as received, its claim on what physically happened, its reduction."""
 
 from __future__ import annotations
 
@@ -168,27 +168,6 @@ class Observation(Model):
     settled_value: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[int] = mapped_column(server_default=text("0"))
     record_id: Mapped[int | None] = mapped_column(ForeignKey("records.id"))
-
-
-class Appeal(Model):
-    """A person's objection to a held, rejected, reversed or reduced record; one open appeal a record."""
-
-    __tablename__ = "appeals"
-    __table_args__ = (
-        CheckConstraint("state in ('open','granted','refused')", name="state"),
-        Index("uq_appeals_open", "record_id", unique=True, postgresql_where=text("state = 'open'")),
-    )
-
-    id: Mapped[int] = id_column()
-    record_id: Mapped[int] = mapped_column(ForeignKey("records.id"))
-    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"))
-    words: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, server_default="open")
-    answer: Mapped[str | None] = mapped_column(Text)
-    asked_at: Mapped[datetime]
-    answer_due_at: Mapped[datetime]
-    answered_at: Mapped[datetime | None]
-    answered_by: Mapped[str | None] = mapped_column(Text)
 
 
 class RetiredGrams(Model):

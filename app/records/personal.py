@@ -13,7 +13,6 @@ COLUMNS: Mapping[str, str] = {
     "records.person_id": "kept: the act that stands behind grams and credits, under a pseudonym",
     "claims.person_id": "kept: the same act can't be claimed a second time",
     "observations.person_id": "erased",
-    "appeals.person_id": "kept: the figures of the public page; the words are erased",
 }
 EXPORT: Mapping[str, str] = {
     "records": (
@@ -29,10 +28,6 @@ EXPORT: Mapping[str, str] = {
     "observations": (
         "select day, fact, value, read_at from observations where person_id = :person_id order by day, id"
     ),
-    "appeals": (
-        "select id::text, record_id::text, words, state, answer, asked_at, answered_at from appeals"
-        " where person_id = :person_id order by id"
-    ),
 }
 
 
@@ -42,8 +37,5 @@ def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
 
 
 def erase(person_id: int, at: datetime) -> None:
-    """Erase open observations and the words of appeals; acts and claims stay under the pseudonym."""
+    """Erase open observations; acts and claims stay under the pseudonym."""
     connection().execute(text("delete from observations where person_id = :person_id"), {"person_id": person_id})
-    connection().execute(
-        text("update appeals set words = '', answer = null where person_id = :person_id"), {"person_id": person_id}
-    )

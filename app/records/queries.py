@@ -1,4 +1,4 @@
-"""Reads: a person's records with what became of them, and the person's appeals."""
+"""Reads: a person's records with what became of them."""
 
 from __future__ import annotations
 
@@ -43,21 +43,3 @@ def line(record_id: int, person_id: int) -> Any | None:
     """One of a person's records as in the list; None for somebody else's."""
     rows = read(_LINES + " and r.id = %(record)s", {"person": person_id, "record": record_id})
     return rows[0] if rows else None
-
-
-_APPEALS = """
-    select id, record_id, words, state, answer, asked_at, answer_due_at, answered_at from appeals
-    where person_id = %(person)s and id < %(before)s order by id desc limit %(limit)s
-"""
-
-
-def appeals_of(person_id: int, *, before: int | None, limit: int) -> list[Any]:
-    """A person's appeals, newest first, below the cursor."""
-    return read(_APPEALS, {"person": person_id, "before": before or 2**63 - 1, "limit": limit})
-
-
-def appeal_of(appeal_id: int, person_id: int) -> Any:
-    """One of a person's appeals."""
-    return read(_APPEALS.replace("id < %(before)s", "id = %(appeal)s"), {
-        "person": person_id, "appeal": appeal_id, "limit": 1,
-    })[0]  # fmt: skip

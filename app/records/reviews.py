@@ -13,7 +13,8 @@ from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.records import claims, counting, mirrors, reversal
 from app.records.acts import Act, Taken, Work
 from app.records.catalog import Catalog
-from app.records.intake import look, take
+from app.records.checks import MAX_REFERENCE
+from app.records.intake import look
 from app.records.models import Record, Reduction
 from app.records.reasons import REVIEW_CODES, reason
 from app.records.writing import write
@@ -87,15 +88,37 @@ def _was_counted(record_id: int) -> bool:
 
 
 def _again(record: Any, by: str, at: datetime) -> Taken:
-    """A reversed record has its one reduction and its reversed awards: it counts again as a new one that supersedes."""
+    """A reversed record has its one reduction and its reversed awards: it counts again as a new one that supersedes.
+
+    A person has decided, so nothing is judged anew (ranges, risks, consents, whether the scenario is still offered);
+    only one act, one claim still holds. Restored already, it is answered with the standing one.
+    """
     act = _act_of(record)
-    act.reference = f"{record.reference}#restored"
-    act.supersedes_id = record.id
+    act.reference, act.supersedes_id = _restored(record), record.id
+    looked = look([act])
+    standing = looked.known.get(act.key)
+    if standing is not None:
+        return Taken("duplicate", standing["id"], standing["state"])
+    work = _as_work(act, record, Catalog([act], at, looked.belongings))
+    work.record_id = looked.ids[0]
+    counting.calculate([work])
+    claims.settle([work])
+    if work.state != "counted":
+        raise STATE_CONFLICT(state=work.state, reason=work.reason.code if work.reason else None)
     _audit(record, "restore", by, at, None)
-    taken = take(act, at=at)
-    if taken.refusal is not None:
-        raise taken.refusal
-    return taken
+    write(at=at, store=[work])
+    for overtaken in work.overtaken:
+        reversal.collapse_onto(record_id=overtaken, better_id=work.record_id, at=at)
+    wallets = funding.lock_wallets([(record.person_id, record.program_id)], at=at)
+    mirrors.store([work], at)
+    write(at=at, claim=[work], count=[work], wallets=wallets)
+    return counting.taken(work)
+
+
+def _restored(record: Any) -> str:
+    """The reference of the record that stands for a reversed one; a long one is cut and told apart by its id."""
+    whole = f"{record.reference}#restored"
+    return whole if len(whole) <= MAX_REFERENCE else f"{record.reference[:90]}#restored-{record.id}"
 
 
 def _locked(record_id: int, state: str) -> Any:
@@ -126,7 +149,10 @@ def _act_of(record: Any) -> Act:
 def _work_of(record: Any, at: datetime) -> Work:
     """A stored record as work again, with today's memberships and the version of its own day."""
     act = _act_of(record)
-    catalog = Catalog([act], at, look([act]).belongings)
+    return _as_work(act, record, Catalog([act], at, look([act]).belongings))
+
+
+def _as_work(act: Act, record: Any, catalog: Catalog) -> Work:
     work = Work(act, 0, bytes(record.facts_hash))
     work.program = catalog.programs[record.program_id]
     work.scenario = next(row for row in catalog.scenarios.values() if row.id == record.scenario_id)

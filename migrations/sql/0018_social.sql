@@ -39,3 +39,28 @@ create unique index uq_team_members_open on team_members (team_id, person_id) wh
 create unique index uq_team_members_one_team on team_members (program_id, person_id)
   where left_at is null and kind = 'team';
 create index ix_team_members_person on team_members (person_id, id);
+
+-- Appeals against decisions about acts, posts and comments; one more look by somebody else; who waits too long is told.
+alter table appeals
+  add column kind text default 'record' not null,
+  add column object_id bigint,
+  add column program_id bigint,
+  add column round bigint default 1 not null,
+  add column late_told_at timestamp with time zone,
+  alter column record_id drop not null;
+update appeals a set object_id = a.record_id, round = x.round,
+  program_id = (select r.program_id from records r where r.id = a.record_id)
+from (select id, row_number() over (partition by record_id order by id) as round from appeals) x where x.id = a.id;
+update appeals set answered_at = asked_at where state <> 'open' and answered_at is null;
+drop index uq_appeals_open;
+alter table appeals
+  alter column object_id set not null,
+  alter column program_id set not null,
+  add constraint ck_appeals_record check ((kind = 'record') = (record_id is not null)),
+  add constraint ck_appeals_object check (record_id is null or record_id = object_id),
+  add constraint ck_appeals_answered check ((state = 'open') = (answered_at is null)),
+  add constraint uq_appeals_kind_object_id_round unique (kind, object_id, round),
+  add constraint fk_appeals_program_id foreign key (program_id) references programs (id);
+create unique index uq_appeals_open on appeals (kind, object_id) where state = 'open';
+create index ix_appeals_person on appeals (person_id, id);
+create index ix_appeals_due on appeals (answer_due_at) where state = 'open';

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import leaderboards, operators, records
+from app import appeals, leaderboards, operators
 from app.db import connection, transaction
 from tests import world
 from tests.world import AT, World
@@ -98,9 +98,9 @@ def test_held_records_are_listed_released_and_rejected(flask: Any, city: World) 
     flask("records", "reject", str(held[1]["id"]), "--code", "evidence_missing", "--words", "无", "--as", "lin")
     assert "nothing is held" in flask("records", "held", "--program", city.code)
     with transaction():
-        number, _ = records.appeal(record_id=held[1]["id"], person_id=city.people[1], words="有", at=AT)
-    assert str(number) in flask("records", "appeals", "--program", city.code)
-    flask("records", "answer-appeal", str(number), "--grant", "--words", "好", "--as", "wu")
+        number, _ = appeals.ask(object_id=held[1]["id"], person_id=city.people[1], words="有", at=AT)
+    assert str(number) in flask("appeals", "list", "--program", city.code)
+    flask("appeals", "answer", str(number), "--grant", "--words", "好", "--as", "wu")
     assert one("select count(*) from records where state = 'counted'") == 2
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import (
+    appeals,
     media,
     merchants,
     orders,
@@ -206,6 +207,15 @@ def _recovery_of(person_id: int) -> int:
         return recovery.ask(claimant_id=claimant, at=now(), **known).id
 
 
+def _appeal_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        times = {"occurred_at": now() - timedelta(hours=2), "ended_at": now() - timedelta(hours=1)}
+        held = records.take(world.act(made, person_id, facts={"distance_km": "190"}, **times), at=now()).record_id or 0
+        return appeals.ask(object_id=held, person_id=person_id, words="有票", at=now())[0]
+
+
 def _team_of(person_id: int) -> int:
     with transaction():
         made = world.build(people=0, at=now() - timedelta(days=2))
@@ -226,6 +236,7 @@ OWNED: dict[str, Callable[[int], int]] = {
     "medium_id": _medium_of,
     "recovery_id": _recovery_of,
     "team_id": _team_of,
+    "appeal_id": _appeal_of,
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import records
+from app import appeals, records
 from app.db import connection, transaction
 from tests import world
 from tests.flows.conftest import NOW, Citizen, ride
@@ -78,7 +78,7 @@ def test_a_held_act_says_why_can_be_appealed_and_counts_when_the_appeal_is_grant
     assert ann.post(f"/records/{held['id']}/appeal", {"words": "再说一次"}, 200)["id"] == appeal["id"]
     assert appeal["answer_due_at"] == "2026-12-05T10:00:00+08:00"
     with transaction():
-        records.answer(appeal_id=int(appeal["id"]), granted=True, words="票据有效", by="operator:ops", at=NOW)
+        appeals.answer(appeal_id=int(appeal["id"]), granted=True, words="票据有效", by="operator:ops", at=NOW)
     (answered,) = ann.get("/appeals")["items"]
     assert (answered["state"], answered["answer"]) == ("granted", "票据有效")
     assert ann.get(f"/records/{held['id']}")["record"]["state"] == "counted"

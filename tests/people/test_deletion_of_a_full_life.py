@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import orders, personal_data, programs, records, redemptions, sources, welfare
+from app import appeals, orders, personal_data, programs, records, redemptions, sources, welfare
 from app.db import session, transaction
 from app.people.consents import PURPOSES
 from app.people.models import Person
@@ -36,7 +36,7 @@ def life(clean_db: Any) -> Any:
             world.take(
                 made, person, reference="second", occurred_at=AT - timedelta(hours=5), ended_at=AT - timedelta(hours=4)
             )
-            records.appeal(record_id=taken.record_id or 0, person_id=person, words="canary words", at=AT)
+            appeals.ask(object_id=taken.record_id or 0, person_id=person, words="canary words", at=AT)
             world.car(person, mileage=True)
             sources.bind_account(source_id=made.sources["partner"], person_id=person, account="canary-card", at=AT)
             world.clerk(made, person)
@@ -66,7 +66,7 @@ def test_what_is_lost_is_told_and_the_books_stay_whole(life: Any) -> None:
     _, person = life
     losses, seen = personal_data.losses(person, LATER)
     told = {str(loss["what"]) for loss in losses}
-    assert told == {"credits", "code", "membership", "vehicle", "bound_account", "work"}
+    assert told == {"appeal", "credits", "code", "membership", "vehicle", "bound_account", "work"}
     before = _books()
     session().rollback()
     with transaction():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import openness, records, scenarios
+from app import appeals, openness, records, scenarios
 from app.db import connection, session, transaction
 from app.errors import Refusal
 from app.people import consents
@@ -131,14 +131,14 @@ def test_a_rejected_record_tells_the_person_and_a_granted_appeal_restores_it(cit
         records.reject(record_id=held, code="evidence_missing", words="缺少凭证", by="operator:ops", at=AT)
     assert one("select zh from notices where person_id = :p", p=person).endswith("缺少凭证")
     with transaction():
-        number, fresh = records.appeal(record_id=held, person_id=person, words="我有凭证", at=AT)
+        number, fresh = appeals.ask(object_id=held, person_id=person, words="我有凭证", at=AT)
         assert fresh
-        assert records.appeal(record_id=held, person_id=person, words="again", at=AT) == (number, False)
+        assert appeals.ask(object_id=held, person_id=person, words="again", at=AT) == (number, False)
     with pytest.raises(Refusal) as refused, transaction():
-        records.appeal(record_id=held, person_id=city.people[1], words="not mine", at=AT)
+        appeals.ask(object_id=held, person_id=city.people[1], words="not mine", at=AT)
     assert refused.value.code == "not_found"
     with transaction():
-        records.answer(appeal_id=number, granted=True, words="谢谢", by="operator:ops", at=AT)
+        appeals.answer(appeal_id=number, granted=True, words="谢谢", by="operator:second", at=AT)
     assert one("select state from records where id = :id", id=held) == "counted"
     assert one("select sum(balance) from accounts where kind = 'saved'") == 10325600
 
