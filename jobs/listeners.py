@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import till
-from app import checkins, clock, events, funding, green, later, leaderboards, redemptions
+from app import challenges, checkins, clock, events, funding, green, later, leaderboards, redemptions
 from app.payments import trade
-from app.redemptions import risk
+from app.redemptions import risk, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,11 @@ def _risk(heard: Sequence[Event]) -> None:
     risk.assess([event.payload["redemption_id"] for event in heard], at=clock.now())
 
 
+def _code_used(heard: Sequence[Event]) -> None:
+    """Whose code was used is told."""
+    telling.tell_used([event.payload["redemption_id"] for event in heard], at=clock.now())
+
+
 def _green(heard: Sequence[Event]) -> None:
     """Low-carbon products earn as soon as their redemption can't be undone any more."""
     at = {event.payload["redemption_id"]: event.created_at for event in heard}
@@ -107,6 +112,21 @@ def _streaks(heard: Sequence[Event]) -> None:
     checkins.heard([found for event in heard for found in event.payload["record_ids"]], at=clock.now())
 
 
+def _challenges(heard: Sequence[Event]) -> None:
+    """Live challenges are computed anew for whoever is concerned; published ones are corrected by a job."""
+    for event in heard:
+        if event.event == events.CHALLENGE_JOINED:
+            challenges.refresh(event.payload["challenge_id"], people=event.payload["person_ids"])
+    records = [found for event in heard for found in event.payload.get("record_ids", ())]
+    for challenge_id, people in challenges.heard(records).items():
+        later.defer(later.CHALLENGE_CORRECT, challenge_id=challenge_id, person_ids=people)
+
+
+def _person_in_challenges(heard: Sequence[Event]) -> None:
+    for event in heard:
+        challenges.forget_person(event.payload["person_id"])
+
+
 LISTENERS: tuple[Listener, ...] = (
     Listener("checkins", frozenset({events.RECORD_COUNTED, events.RECORD_REVERSED}), _streaks),
     Listener("boards", frozenset({events.RECORD_COUNTED, events.AWARD_PAID, events.RECORD_REVERSED}), _scores),
@@ -117,4 +137,9 @@ LISTENERS: tuple[Listener, ...] = (
     Listener("payments-trade", frozenset({events.WECHAT_TRADE}), _trade),
     Listener("redemption-risk", frozenset({events.CODE_REDEEMED}), _risk),
     Listener("green", frozenset({events.CODE_REDEEMED}), _green),
+    Listener("code-notices", frozenset({events.CODE_REDEEMED}), _code_used),
+    Listener(
+        "challenges", frozenset({events.RECORD_COUNTED, events.RECORD_REVERSED, events.CHALLENGE_JOINED}), _challenges
+    ),
+    Listener("challenges-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_in_challenges),
 )

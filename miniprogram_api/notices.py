@@ -25,10 +25,39 @@ routes = APIBlueprint("notices", __name__, tag="Notices")
 class NoticeShown(schemas.Answer):
     id = fields.String(required=True)
     kind = fields.String(required=True)
+    topic = fields.String(required=True, metadata={"description": ", ".join(notices.TOPICS)})
     text = fields.String(required=True)
     details = fields.Dict(required=True)
     created_at = fields.String(required=True)
     read_at = fields.String(required=True, allow_none=True)
+
+
+class NoticesQuery(PageQuery):
+    topic = schemas.OneOf(*notices.TOPICS, load_default=None)
+    unread = schemas.OneOf("true", "false", load_default="false")
+
+
+class Summary(schemas.Answer):
+    unread = fields.Integer(required=True)
+    topics = fields.Dict(required=True, metadata={"description": "how many of each topic are unread"})
+
+
+class Choice(schemas.Request):
+    muted = schemas.Items(
+        schemas.OneOf(*(topic for topic in notices.TOPICS if topic not in notices.ESSENTIAL)),
+        longest=20,
+        required=True,
+        metadata={"description": "topics that stay in the inbox and are never told by message"},
+    )
+    quiet_from = schemas.Integer(least=0, most=23, required=True, metadata={"description": "hour in Shanghai"})
+    quiet_until = schemas.Integer(least=0, most=23, required=True, metadata={"description": "the same: no quiet hours"})
+
+
+class ChoiceShown(schemas.Answer):
+    muted = fields.List(fields.String(), required=True)
+    quiet_from = fields.Integer(required=True)
+    quiet_until = fields.Integer(required=True)
+    topics = fields.List(fields.String(), required=True)
 
 
 class Read(schemas.Request):
@@ -37,15 +66,21 @@ class Read(schemas.Request):
 
 @routes.get("/notices")
 @citizen()
-@asks(PageQuery)
+@asks(NoticesQuery)
 @gives(paged("NoticePage", NoticeShown))
 def get_notices(login: Login, query: dict[str, Any]) -> Response:
     """My notices
 
-    Newest first.
+    Newest first; of one topic, or only what is unread.
     """
     before = decode(query["cursor"], 1)
-    rows = notices.of_person(login.person_id, before=before[0] if before else None, limit=query["limit"] + 1)
+    rows = notices.of_person(
+        login.person_id,
+        before=before[0] if before else None,
+        limit=query["limit"] + 1,
+        topic=query["topic"],
+        unread=query["unread"] == "true",
+    )
     return answer(page(rows, query["limit"], _show, lambda notice: (notice.id,)))
 
 
@@ -63,10 +98,59 @@ def mark_read(login: Login, body: dict[str, Any]) -> Response:
     return nothing()
 
 
+@routes.get("/notices/summary")
+@citizen()
+@gives(Summary)
+def get_summary(login: Login) -> Response:
+    """How many notices are unread
+
+    In all and by topic: for the red dot.
+    """
+    found = notices.unread(login.person_id)
+    return answer({"unread": sum(found.values()), "topics": found})
+
+
+@routes.get("/notices/settings")
+@citizen()
+@gives(ChoiceShown)
+def get_choice(login: Login) -> Response:
+    """How I am told
+
+    The inbox gets everything; messages in WeChat come where I allow them, never for muted topics nor in quiet hours.
+    """
+    return answer(_choice(login.person_id))
+
+
+@routes.put("/notices/settings")
+@citizen()
+@takes(Choice, example={"muted": ["community"], "quiet_from": 21, "quiet_until": 9})
+@gives(ChoiceShown)
+def put_choice(login: Login, body: dict[str, Any]) -> Response:
+    """Choose how I am told
+
+    What concerns the account itself can't be muted.
+    """
+    with transaction():
+        notices.choose(person_id=login.person_id, at=now(), **body)
+        shown = _choice(login.person_id)
+    return answer(shown)
+
+
+def _choice(person_id: int) -> dict[str, Any]:
+    found = notices.choice(person_id)
+    return {
+        "muted": list(found.muted),
+        "quiet_from": found.quiet_from,
+        "quiet_until": found.quiet_until,
+        "topics": list(notices.TOPICS),
+    }
+
+
 def _show(notice: Any) -> dict[str, Any]:
     return {
         "id": str(notice.id),
         "kind": notice.kind,
+        "topic": notices.topic_of(notice.kind),
         "text": either(notice.zh, notice.en),
         "details": notice.details,
         "created_at": when(notice.created_at),

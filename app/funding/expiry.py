@@ -83,4 +83,13 @@ def _expire(lot: Any, at: datetime) -> bool:
     done = ledger.post([draft], at=at)[0]
     part = LotPart(lot.id, lot.budget_id, lot.price_fen, credits)
     ledger.use_lots([part], transfer_id=done.transfer_id, kind="expire", at=at)
+    notices.tell(
+        key=f"lot:{lot.id}:expired",
+        person_id=lot.person_id,
+        program_id=lot.program_id,
+        kind="credits.expired",
+        zh=f"{credits} 积分已到期，退回资助预算。",
+        en=f"{credits} of your credits have expired and went back to the budget they came from.",
+        at=at,
+    )
     return True

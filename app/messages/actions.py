@@ -8,15 +8,13 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app import audit, clock, later
+from app import audit, later, notices
 from app.db import connection, session
 from app.errors import NOT_FOUND, STATE_CONFLICT
 from app.messages.models import Delivery, Quota, Stop
 from app.messages.templates import data_of, template_for
 from app.notices import Notice
 
-QUIET_FROM, QUIET_UNTIL = 22, 8
-"""Hours of Shanghai in which nobody is woken."""
 LOST_AFTER = timedelta(minutes=5)
 MOST_TIMES = 8
 
@@ -27,6 +25,9 @@ def queue(*, notice_id: int, at: datetime) -> int | None:
     template = None if notice is None else template_for(notice.kind)
     if notice is None or template is None:
         return None
+    choice = notices.choice(notice.person_id)
+    if not choice.wants(notice.kind):
+        return None
     row = {
         "notice_id": notice_id,
         "person_id": notice.person_id,
@@ -34,19 +35,15 @@ def queue(*, notice_id: int, at: datetime) -> int | None:
         "data": data_of(template, kind=notice.kind, zh=notice.zh, at=notice.created_at),
         "page": template.page,
         "created_at": at,
-        "send_at": after_quiet(at),
+        "send_at": choice.after_quiet(at),
     }
     statement = insert(Delivery).values(row).on_conflict_do_nothing(index_elements=["notice_id"])
     return connection().execute(statement.returning(Delivery.id)).scalar_one_or_none()
 
 
-def after_quiet(at: datetime) -> datetime:
-    """Now, or eight in the morning when it is night in Shanghai."""
-    hour = at.astimezone(clock.SHANGHAI).hour
-    if QUIET_UNTIL <= hour < QUIET_FROM:
-        return at
-    day = clock.business_day(at) + timedelta(days=1 if hour >= QUIET_FROM else 0)
-    return clock.day_start(day) + timedelta(hours=QUIET_UNTIL)
+def after_quiet(at: datetime, person_id: int) -> datetime:
+    """The moment itself, or the end of the person's quiet hours."""
+    return notices.choice(person_id).after_quiet(at)
 
 
 def begin(*, delivery_id: int, appid: str, template_id: str, at: datetime) -> Delivery | None:
@@ -90,7 +87,7 @@ def later_again(*, delivery_id: int, until: datetime, errcode: int | None, probl
     if found.attempts >= MOST_TIMES:
         found.state, found.ended_at = "failed", at
     else:
-        found.state, found.send_at = "waiting", after_quiet(until)
+        found.state, found.send_at = "waiting", after_quiet(until, found.person_id)
 
 
 def give_up_on_lost(*, at: datetime) -> int:
@@ -108,7 +105,7 @@ def resend(*, delivery_id: int, by: str, at: datetime) -> Delivery:
         raise NOT_FOUND(delivery=str(delivery_id))
     if found.state not in ("failed", "not_subscribed", "unknown"):
         raise STATE_CONFLICT(state=found.state)
-    found.state, found.send_at, found.ended_at, found.attempts = "waiting", after_quiet(at), None, 0
+    found.state, found.send_at, found.ended_at, found.attempts = "waiting", after_quiet(at, found.person_id), None, 0
     audit.write(actor=by, action="message.resend", object_type="delivery", object_id=delivery_id, at=at)
     later.defer(later.MESSAGE, lock=f"message:{found.person_id}", notice_id=found.notice_id)
     return found

@@ -36,13 +36,14 @@ TEMPLATES: tuple[Template, ...] = (
             "record.reversed": "已撤销",
             "appeal.granted": "申诉通过",
             "appeal.refused": "申诉未过",
+            "appeal.late": "延迟致歉",
         },
     ),
     Template(
         "credits",
         "积分变动",
         "pages/wallet/index",
-        {"award.paid": "积分到账", "award.manual": "人工补发", "credits.expiring": "即将到期"},
+        {"award.paid": "积分到账", "award.manual": "人工补发", "credits.expiring": "即将到期", "prize.won": "奖励到账"},
     ),
     Template(
         "order",
@@ -55,6 +56,7 @@ TEMPLATES: tuple[Template, ...] = (
             "order.late": "原路退回",
             "order.timed_out": "已关闭",
             "code.expiring": "即将到期",
+            "code.redeemed": "已核销",
         },
     ),
     Template(

@@ -11,10 +11,14 @@ from app.db import connection
 
 COLUMNS: Mapping[str, str] = {
     "notices.person_id": "erased",
+    "notice_settings.person_id": "erased",
 }
 EXPORT: Mapping[str, str] = {
     "notices": (
         "select id::text, kind, zh, en, created_at, read_at from notices where person_id = :person_id order by id"
+    ),
+    "notice_settings": (
+        "select muted, quiet_from, quiet_until, changed_at from notice_settings where person_id = :person_id"
     ),
 }
 
@@ -26,4 +30,5 @@ def losses(person_id: int, at: datetime) -> list[dict[str, str | int]]:
 
 def erase(person_id: int, at: datetime) -> None:
     """Erase the inbox: its words are about the person."""
-    connection().execute(text("delete from notices where person_id = :person_id"), {"person_id": person_id})
+    for table in ("notices", "notice_settings"):
+        connection().execute(text(f"delete from {table} where person_id = :id"), {"id": person_id})  # noqa: S608

@@ -64,3 +64,16 @@ alter table appeals
 create unique index uq_appeals_open on appeals (kind, object_id) where state = 'open';
 create index ix_appeals_person on appeals (person_id, id);
 create index ix_appeals_due on appeals (answer_due_at) where state = 'open';
+
+-- How a person wants to be told beside the inbox.
+create table notice_settings (
+  person_id bigint not null,
+  muted text[] default '{}' not null,
+  quiet_from bigint default 22 not null,
+  quiet_until bigint default 8 not null,
+  changed_at timestamp with time zone not null,
+  constraint pk_notice_settings primary key (person_id),
+  constraint ck_notice_settings_quiet check (quiet_from between 0 and 23 and quiet_until between 0 and 23),
+  constraint fk_notice_settings_person_id foreign key(person_id) references persons (id)
+);
+create index ix_notices_unread on notices (person_id) where read_at is null;
