@@ -28,6 +28,7 @@ from commands.shared import (
     program_option,
     refused_with_words,
     show,
+    spoken,
 )
 
 group = AppGroup("settlement", help="Merchants' statements: draw, dispute, approve, pay, export, verify.")
@@ -123,7 +124,7 @@ def issue(statement_ids: tuple[int, ...], dry_run: bool, handle: str) -> None:
     for one in statement_ids:
         with refused_with_words(), dry(dry_run) as trial, transaction():
             found = settlement.issue(statement_id=one, actor=actor(handle), at=now())
-            click.echo(f"statement {found.id} is issued; to be disputed until {found.dispute_until}")
+            click.echo(f"statement {found.id} is issued; to be disputed until {spoken(found.dispute_until)} (Shanghai)")
             trial.done()
 
 
@@ -413,7 +414,7 @@ def run_correct(payload: dict[str, Any], approval: Approval, at: datetime) -> st
 def run_account(payload: dict[str, Any], approval: Approval, at: datetime) -> str:
     """Let a payout account take its place."""
     found: PayoutAccount = settlement.take_account(account_id=payload["account_id"], at=at)
-    return f"account {found.masked} is usable from {found.usable_from}"
+    return f"account {found.masked} is usable from {spoken(found.usable_from)} (Shanghai)"
 
 
 def run_export(payload: dict[str, Any], approval: Approval, at: datetime) -> str:

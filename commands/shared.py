@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -64,7 +65,7 @@ def actor(handle: str) -> str:
 
 
 def show(rows: Iterable[Mapping[str, Any]], *, as_json: bool, empty: str = "nothing") -> None:
-    """Print rows as a table with aligned columns, or as JSON."""
+    """Print rows as a table with aligned columns, times in Shanghai's, or as JSON with times as they are kept."""
     found = [dict(row) for row in rows]
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, default=str))
@@ -73,10 +74,23 @@ def show(rows: Iterable[Mapping[str, Any]], *, as_json: bool, empty: str = "noth
         click.echo(empty)
         return
     names = list(found[0])
-    cells = [[("" if row[name] is None else str(row[name])) for name in names] for row in found]
-    widths = [max(len(name), *(len(line[column]) for line in cells)) for column, name in enumerate(names)]
+    cells = [[spoken(row[name]) for name in names] for row in found]
+    widths = [max(len(name), *(_wide(line[column]) for line in cells)) for column, name in enumerate(names)]
     for line in [names, *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        padded = [cell + " " * (width - _wide(cell)) for cell, width in zip(line, widths, strict=True)]
+        click.echo("  ".join(padded).rstrip())
+
+
+def spoken(value: Any) -> str:
+    """How a value reads to an operator: a time is Shanghai's, to the second; nothing is an empty cell."""
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+    return "" if value is None else str(value)
+
+
+def _wide(text: str) -> int:
+    """Columns of a terminal that a text takes: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
 __all__ = [
@@ -89,4 +103,5 @@ __all__ = [
     "program_option",
     "refused_with_words",
     "show",
+    "spoken",
 ]

@@ -23,7 +23,10 @@ MASS = {
     "carpooling", "car-free-day", "online-meeting", "paperless-office", "no-disposable-cutlery", "own-cup",
     "reuse-and-recycling", "e-invoice-waybill", "household-electricity", "waste-sorting",
 }  # fmt: skip
-CREDITS = {"walking", "rush-hour-avoidance", "off-peak-charging", "attendance", "daily-check-in", "quiz", "photo"}
+CREDITS = {
+    "walking", "rush-hour-avoidance", "off-peak-charging", "attendance", "daily-check-in", "quiz", "photo",
+    "green-consumption",
+}  # fmt: skip
 LIBRARY = {report.key: report for _, report in reports()}
 
 GOOD = '''\
