@@ -15,6 +15,7 @@ PERSON_CHANGED = "person.changed"
 PERSON_DELETED = "person.deleted"
 WECHAT_TRADE = "wechat.trade"
 TEAMS_CHANGED = "teams.changed"
+CHALLENGE_JOINED = "challenge.joined"
 
 ALL = (
     RECORD_COUNTED,
@@ -27,4 +28,5 @@ ALL = (
     PERSON_DELETED,
     WECHAT_TRADE,
     TEAMS_CHANGED,
+    CHALLENGE_JOINED,
 )

@@ -27,9 +27,11 @@ GREEN = "green.earn"
 WAITLIST = "mall.waitlist"
 STOCK_LOW = "mall.stock_low"
 EXPIRED_MONEY = "orders.expired_money"
+CHALLENGE_CORRECT = "challenges.correct"
 
 ALL: tuple[str, ...] = (
     *(PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD, REVIVE, GREEN),
+    *(CHALLENGE_CORRECT,),
     *(WAITLIST, STOCK_LOW, EXPIRED_MONEY),
 )
 

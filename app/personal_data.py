@@ -18,6 +18,7 @@ from app import audit, events, outbox
 from app.db import connection, session
 from app.errors import NOT_FOUND, Kind, declare
 from app.appeals import personal as appeals
+from app.challenges import personal as challenges
 from app.checkins import personal as checkins
 from app.funding import personal as funding
 from app.green import personal as green
@@ -76,6 +77,7 @@ FEATURES: tuple[Personal, ...] = (
     recovery,
     phones,
     appeals,
+    challenges,
     checkins,
     records,
     funding,

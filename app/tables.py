@@ -3,6 +3,7 @@
 from app import audit, inbox, notices, operators, outbox  # noqa: F401
 from app.appeals import models as _appeals  # noqa: F401
 from app.approvals import models as _approvals  # noqa: F401
+from app.challenges import models as _challenges  # noqa: F401
 from app.checkins import models as _checkins  # noqa: F401
 from app.funding import models as _funding  # noqa: F401
 from app.green import models as _green  # noqa: F401

@@ -27,7 +27,7 @@ from app import (
 )
 from app.db import retrying, transaction
 from app.merchants import running
-from jobs import daily, mall, payments, rescue, wechat
+from jobs import contest, daily, mall, payments, rescue, wechat
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     later.WAITLIST: mall.offer,
     later.STOCK_LOW: mall.tell_low,
     later.EXPIRED_MONEY: mall.refund_expired,
+    later.CHALLENGE_CORRECT: contest.correct,
 }
 
 CRON: tuple[Cron, ...] = (
@@ -219,6 +220,7 @@ CRON: tuple[Cron, ...] = (
     Cron("merchants.part", "25 16 * * *", part_merchants),
     Cron("welfare.return_due", "*/10 * * * *", return_gifts),
     Cron("appeals.tell_late", "20 1 * * *", tell_late_appeals),
+    Cron("challenges.settle", "*/5 * * * *", contest.settle),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),
     Cron("mall.sweep", "* * * * *", mall.sweep),

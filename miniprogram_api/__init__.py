@@ -15,6 +15,7 @@ from miniprogram_api import (
     boards,
     business,
     cart,
+    challenges,
     checkins,
     codes,
     consents,
@@ -52,6 +53,7 @@ SUBJECTS = (
     *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
     *(checkins,),
+    *(challenges,),
     *(teams, appeals),
 )
 

@@ -14,20 +14,23 @@ from app.funding.awards import (
 )
 from app.funding.expiry import expire_lots, expire_program, remind
 from app.funding.holds import give_back, hold, release, settle
-from app.funding.models import Award, Boost, Budget, CapUse, Deposit, Sponsor, Wallet
+from app.funding.models import Award, Boost, Budget, BudgetReserve, CapUse, Deposit, Sponsor, Wallet
 from app.funding.pending import pay_pending
+from app.funding.reserves import RESERVE_SHORT, release_reserve, reserve, reserves_to_sweep
 from app.funding.reversals import reverse_awards
 from app.funding.spending import WALLET_FROZEN, Spent, lock_wallet, spend
 from app.funding.telling import tell_paid
 
 __all__ = [
     "BUDGET_UNKNOWN",
+    "RESERVE_SHORT",
     "WALLET_FROZEN",
     "Award",
     "AwardRequest",
     "Awarded",
     "Boost",
     "Budget",
+    "BudgetReserve",
     "CapUse",
     "Deposit",
     "Spent",
@@ -47,7 +50,10 @@ __all__ = [
     "prepare",
     "receive_deposit",
     "release",
+    "release_reserve",
     "remind",
+    "reserve",
+    "reserves_to_sweep",
     "reverse_awards",
     "settle",
     "spend",

@@ -35,7 +35,15 @@ def sponsor(*, program_id: int, code: str, name: str, name_en: str, logo_url: st
 
 
 def open_budget(
-    *, program_id: int, sponsor_id: int, code: str, name: str, price_fen: int, is_default: bool, at: datetime
+    *,
+    program_id: int,
+    sponsor_id: int,
+    code: str,
+    name: str,
+    price_fen: int,
+    is_default: bool,
+    at: datetime,
+    slices: int = SLICES,
 ) -> Budget:
     """Open an empty budget at a price (fen per 1,000 credits), with its guarded slices; the one of this code if it
     stands already."""
@@ -55,10 +63,10 @@ def open_budget(
     )
     session().add(budget)
     session().flush()
-    keys = [(program_id, CREDITS, "budget", f"{code}:{number}") for number in range(SLICES)]
-    slices = ledger.accounts(keys)
+    keys = [(program_id, CREDITS, "budget", f"{code}:{number}") for number in range(slices)]
+    opened = ledger.accounts(keys)
     session().add_all(
-        BudgetSlice(budget_id=budget.id, slice_no=number, account_id=slices[key]) for number, key in enumerate(keys)
+        BudgetSlice(budget_id=budget.id, slice_no=number, account_id=opened[key]) for number, key in enumerate(keys)
     )
     session().flush()
     if is_default:

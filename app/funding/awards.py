@@ -34,7 +34,8 @@ class AwardRequest:
     """What an act or a rule earned, before shares and caps.
 
     ``mg`` convert at the rate of the program's terms; ``base_micro`` are micro-credits of a credit-only method or rule;
-    both at full share. ``caps`` are whole credits per period of this scenario.
+    both at full share. ``caps`` are whole credits per period of this scenario; what was promised beforehand, such as a
+    prize, is ``uncapped``.
     (reason, source_ref) is the natural key: the same award again is answered with the first.
     """
 
@@ -51,6 +52,7 @@ class AwardRequest:
     caps: Mapping[str, int] = field(default_factory=dict)
     budget_id: int | None = None
     boost_bps: int = BPS
+    uncapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,8 @@ def _batch(lines: Sequence[_Line], drafts: Sequence[Draft], at: datetime) -> dic
     cap_places: dict[caps.Key, int] = {}
     rows = []
     for number, line in enumerate(lines, start=1):
-        limits = _stopped(line.request, at) or caps.limits(line.request, line.terms)
+        promised = [] if line.request.uncapped else caps.limits(line.request, line.terms)
+        limits = _stopped(line.request, at) or promised
         rows.append(
             _row(number, line, at)
             | {

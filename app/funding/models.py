@@ -185,3 +185,26 @@ class Boost(Model):
     multiplier_bps: Mapped[int]
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
+
+
+class BudgetReserve(Model):
+    """A budget that was set aside out of another (``parent_id``) for one ``purpose``, such as a challenge's prizes.
+
+    ``credits`` and ``fen`` are what was moved in all; ``moves`` counts the transfers, for their natural keys. What the
+    purpose has not used goes back when it is ``released_at``, and so does what comes back later (expired, reversed).
+    """
+
+    __tablename__ = "budget_reserves"
+    __table_args__ = (
+        UniqueConstraint("purpose"),
+        CheckConstraint("credits >= 0 and fen >= 0", name="amounts"),
+    )
+
+    budget_id: Mapped[int] = mapped_column(ForeignKey("budgets.id"), primary_key=True)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("budgets.id"))
+    purpose: Mapped[str] = mapped_column(Text)
+    credits: Mapped[int]
+    fen: Mapped[int]
+    moves: Mapped[int] = mapped_column(server_default=text("0"))
+    created_at: Mapped[datetime]
+    released_at: Mapped[datetime | None]

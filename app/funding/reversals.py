@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -15,9 +16,11 @@ from app.ledger import Draft, Entry, Lot, LotPart
 from app.units import CREDITS, MICRO
 
 
-def reverse_awards(*, record_id: int, at: datetime) -> list[int]:
-    """Take back every award of a record; answers the awards. Already reversed ones are left alone."""
-    query = select(Award).where(Award.record_id == record_id).order_by(Award.id)
+def reverse_awards(*, at: datetime, record_id: int | None = None, award_ids: Sequence[int] = ()) -> list[int]:
+    """Take back every award of a record, or named ones of one wallet each; answers the awards. Already reversed ones
+    are left alone."""
+    wanted = Award.id.in_(award_ids) if record_id is None else Award.record_id == record_id
+    query = select(Award).where(wanted).order_by(Award.id)
     found = connection().execute(query).all()
     if not found:
         return []
@@ -36,7 +39,8 @@ def reverse_awards(*, record_id: int, at: datetime) -> list[int]:
         _free_caps(standing)  # type: ignore[arg-type]
         done.append(standing.id)
     for wallet in wallets.values():
-        _settle_carry(wallet, record_id, found[0].budget_id, at)
+        cause = f"record:{record_id}" if record_id is not None else f"award:{found[0].id}"
+        _settle_carry(wallet, cause, found[0].budget_id, at)
     debts.repay_all(wallets.values(), at=at)
     return done
 
@@ -69,14 +73,14 @@ def _negate(taken: Award, wallet: Wallet, at: datetime) -> None:
     ledger.use_lots([part], transfer_id=done[1 if missing else 0].transfer_id, kind="reverse", at=at)
 
 
-def _settle_carry(wallet: Wallet, record_id: int, budget_id: int | None, at: datetime) -> None:
+def _settle_carry(wallet: Wallet, cause: str, budget_id: int | None, at: datetime) -> None:
     """Bring a carry that a reversal moved back below one credit.
 
     Below zero, whole credits make it up and are owed. Above, what the wallet's other acts earned has become whole
     credits that no award paid yet: an award of its own pays them, which earns nothing and only cashes the carry.
     """
     if wallet.carry_micro >= MICRO:
-        source_ref = f"record:{record_id}:wallet:{wallet.id}"
+        source_ref = f"{cause}:wallet:{wallet.id}"
         cashed = AwardRequest(wallet.program_id, wallet.person_id, "carry", source_ref, at, budget_id=budget_id)
         award([cashed], at=at, wallets={(wallet.person_id, wallet.program_id): wallet})
         return

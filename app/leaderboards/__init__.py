@@ -2,6 +2,7 @@
 
 from app.leaderboards.boards import METRICS, SUBJECTS, Board, board_of
 from app.leaderboards.closing import freeze, freeze_due
+from app.leaderboards.ladders import Ladder, around, forget_name, place, top
 from app.leaderboards.names import Seen, beside, seen
 from app.leaderboards.ranks import forget_person, push
 from app.leaderboards.reading import (
@@ -27,15 +28,18 @@ __all__ = [
     "NEIGHBOURS",
     "SUBJECTS",
     "Board",
+    "Ladder",
     "Line",
     "Mine",
     "Page",
     "Seen",
     "add_awards",
     "add_records",
+    "around",
     "beside",
     "board_of",
     "check",
+    "forget_name",
     "forget_person",
     "freeze",
     "freeze_due",
@@ -46,11 +50,13 @@ __all__ = [
     "my_line",
     "my_rank",
     "page",
+    "place",
     "push",
     "rebuild",
     "recompute_scores",
     "seen",
     "subtract_records",
+    "top",
     "unit_lines",
     "visible_units",
 ]

@@ -10,13 +10,20 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from app import cache, people
 from app.db import read
-from app.leaderboards.boards import Board
 from app.memo import remember
 
 KEPT_SECONDS = 60
+
+
+class Named(Protocol):
+    """What names stand beside: a board or a ladder."""
+
+    @property
+    def names_key(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[1]) en
 
 
 def beside(
-    board: Board, person_ids: Iterable[int], copied: Mapping[int, bytes], render: Callable[[Seen], bytes]
+    board: Named, person_ids: Iterable[int], copied: Mapping[int, bytes], render: Callable[[Seen], bytes]
 ) -> Mapping[int, bytes]:
     """How others see the persons beside a board, as ``render`` writes it: from the copies that came with the ranks, the
     rest with one statement, which are copied for the next."""

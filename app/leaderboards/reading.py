@@ -98,7 +98,7 @@ def page(board: Board, *, offset: int, limit: int, at: datetime) -> Page:
         return _score_page(board, offset, limit)
     if total == 0:
         return _score_page(board, offset, limit)
-    return Page(_lines(rows, offset), int(total), False, "ranks")
+    return Page(lines_of(rows, offset), int(total), False, "ranks")
 
 
 def my_rank(board: Board, subject_id: int, *, at: datetime) -> Mine:
@@ -119,13 +119,12 @@ def my_line(board: Board, subject_id: int, *, at: datetime) -> Mine:
     if is_frozen(board, at):
         return _final_mine(board, subject_id)
     try:
-        keys = (board.key, _before(board), board.names_key)
-        rank, total, rows, previous, copies = _run(_MINE, keys, subject_id, NEIGHBOURS)
+        rank, total, rows, previous, copies = run_around(board.key, _before(board), board.names_key, subject_id)
     except cache.REDIS_DOWN:
         return _score_mine(board, subject_id)
     if rank < 0:
         return Mine(None, [], int(total)) if total else _score_mine(board, subject_id)
-    around = _lines(rows, max(rank - NEIGHBOURS, 0))
+    around = lines_of(rows, max(rank - NEIGHBOURS, 0))
     own = next(line for line in around if line.subject_id == subject_id)
     names = {line.subject_id: copy for line, copy in zip(around, copies, strict=True) if copy is not None}
     return Mine(Line(own.rank, own.subject_id, own.score, _movement(rank, previous)), around, int(total), names)
@@ -151,6 +150,16 @@ def _run(script: str, keys: tuple[str, ...], *arguments: int | str) -> Any:
         return cache.call("EVALSHA", _sha(script), len(keys), *keys, *arguments)
     except NoScriptError:
         return cache.call("EVAL", script, len(keys), *keys, *arguments)
+
+
+def run_page(key: str, first: int, last: int) -> Any:
+    """Members from one place to another with their scores, and how many there are: [total, rows]."""
+    return _run(_PAGE, (key,), first, last)
+
+
+def run_around(key: str, before: str, names_key: str, subject_id: int) -> Any:
+    """A member with its neighbours: [rank from 0 or -1, total, rows, rank before, copies of names]."""
+    return _run(_MINE, (key, before, names_key), subject_id, NEIGHBOURS)
 
 
 @once
@@ -180,7 +189,8 @@ def is_frozen(board: Board, at: datetime) -> bool:
     return remember(("frozen", board.key), lambda: bool(read(_FROZEN, board.where())))
 
 
-def _lines(rows: list[Any], offset: int) -> list[Line]:
+def lines_of(rows: list[Any], offset: int) -> list[Line]:
+    """Members and scores in turn, as lines from ``offset + 1``."""
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     return [
         Line(offset + number, int(member), int(float(score))) for number, (member, score) in enumerate(pairs, start=1)
