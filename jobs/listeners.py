@@ -137,10 +137,6 @@ LISTENERS: tuple[Listener, ...] = (
     Listener("payments-trade", frozenset({events.WECHAT_TRADE}), _trade),
     Listener("redemption-risk", frozenset({events.CODE_REDEEMED}), _risk),
     Listener("green", frozenset({events.CODE_REDEEMED}), _green),
-    Listener(
-        "challenges", frozenset({events.RECORD_COUNTED, events.RECORD_REVERSED, events.CHALLENGE_JOINED}), _challenges
-    ),
-    Listener("challenges-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_in_challenges),
     Listener("code-notices", frozenset({events.CODE_REDEEMED}), _code_used),
     Listener(
         "challenges", frozenset({events.RECORD_COUNTED, events.RECORD_REVERSED, events.CHALLENGE_JOINED}), _challenges
