@@ -27,6 +27,7 @@ COMMANDS = {
     "check": (DEV_LOCK, "format, lint, types, import order, migrations, house rules"),
     "bench": (RUNTIME_LOCK, "measure speed and memory as ratios"),
     "proof": (RUNTIME_LOCK, "prove the invariants after random histories and kills"),
+    "demo": (RUNTIME_LOCK, "live a month with 2,000 people in the demo programs (`--people`, `--seed`, ...)"),
     "reset": (RUNTIME_LOCK, "forget the demo: its database, its boards, its uploads"),
     "flask": (RUNTIME_LOCK, "any `flask ...` command against the demo's servers, e.g. `dev.py flask ledger verify`"),
     "setup": (DEV_LOCK, "only make .venv and install"),

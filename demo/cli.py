@@ -1,13 +1,19 @@
-"""``flask demo seed`` and ``flask demo logins``."""
+"""``flask demo seed``, ``flask demo month`` and ``flask demo logins``."""
 
 from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
+from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from app import clock
 from app.config import Settings
+from demo import month as life
 from demo.places import DEMO_VIN, OPERATORS, PARTNER_KEY, PEOPLE, PLACES
 from demo.seed import seed
 
@@ -37,6 +43,37 @@ def logins_command() -> None:
         f"partner keys: app ids demo-metro, demo-bus, demo-bike, demo-ev; key {PARTNER_KEY[0]}, {PARTNER_KEY[1]}"
     )
     click.echo(f"alice's car: {DEMO_VIN}")
+
+
+@group.command("month")
+@click.option("--people", "count", type=click.IntRange(10, 100_000), default=2_000, show_default=True)
+@click.option("--month", type=click.DateTime(["%Y-%m"]), default="2026-10", show_default=True)
+@click.option("--days", type=click.IntRange(1, 31), help="Only so many days of it.")
+@click.option("--seed", "number", type=int, default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="All figures, person by person.")
+def month_command(count: int, month: datetime, days: int | None, number: int, as_json: bool) -> None:
+    """Live a month: people, acts, contests. A second run changes nothing; equal seeds give equal months."""
+    settings = _settings()
+    first = month.date()
+    last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    if days:
+        last = min(last, first + timedelta(days=days - 1))
+    with Progress(console=Console(stderr=True)) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def told(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=of)
+            bar.update(tasks[what], completed=done)
+
+        everybody = life.live(settings, seed=number, count=count, first=first, last=last, told=told)
+    found = life.figures(everybody, first=first, last=last)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, default=str))
+        return
+    for name, rows in found.items():
+        click.echo(f"{name}: {len(rows)} rows")
+    click.echo(f"digest {life.digest(found)}")
 
 
 def register(app: Flask) -> None:

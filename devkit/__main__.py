@@ -16,6 +16,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": checks.check,
     "bench": commands.bench,
     "proof": proof,
+    "demo": commands.demo,
     "reset": commands.reset,
     "flask": commands.flask,
 }

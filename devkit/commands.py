@@ -43,6 +43,14 @@ def flask(arguments: list[str]) -> int:
         return call([*FLASK, *arguments], {} if servers is None else servers.environ())
 
 
+def demo(arguments: list[str]) -> int:
+    """A month of life in the demo, beside a running `dev.py run` or before it."""
+    with migrated("demo") as environ:
+        if call([*FLASK, "demo", "seed"], environ, quiet=True) != 0:
+            raise ServersError("the demo could not be seeded (see above)")
+        return call([*FLASK, "demo", "month", *arguments], environ)
+
+
 def reset(arguments: list[str]) -> int:
     """Forget the demo's database, boards and files. Databases given by URL are not ours to delete."""
     if given():

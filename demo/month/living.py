@@ -1,0 +1,47 @@
+"""Day after day: what is set up before the month, what happens on each day, what is settled after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from app import funding, programs
+from app.clock import day_start
+from app.config import Settings
+from app.db import session, transaction
+from app.funding import Budget
+from demo.month import crowd, days
+from jobs.relay import relay_once
+
+FEN = 20_000_000  # what the sponsor of each program adds for the month
+Told = Callable[[str, int, int], None]
+
+
+def live(settings: Settings, *, seed: int, count: int, first: date, last: date, told: Told) -> list[crowd.Somebody]:
+    """The whole month; ``told`` hears what is being done, how far it is, and of how much."""
+    _fund(seed, first)
+    told("people", 0, 1)
+    everybody = crowd.gather(settings, seed=seed, count=count, first=first)
+    length = (last - first).days + 1
+    for number in range(length):
+        told("days", number, length)
+        days.day(everybody, seed=seed, on=first + timedelta(days=number))
+        deliver()
+    told("days", length, length)
+    return everybody
+
+
+def deliver() -> None:
+    """Let the listeners hear what happened, as the worker would."""
+    while relay_once():
+        pass
+
+
+def _fund(seed: int, first: date) -> None:
+    for place, _ in crowd.HOMES:
+        with transaction():
+            program = programs.by_code(place.code)
+            budget = session().query(Budget).filter_by(program_id=program.id, is_default=True).one()
+            funding.receive_deposit(
+                budget=budget, fen=FEN, reference=f"month-{seed}", at=day_start(first) - timedelta(days=1)
+            )

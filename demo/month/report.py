@@ -1,0 +1,45 @@
+"""What became of the month, in figures that name people by their number, and one digest of all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from app.db import read
+from demo.month.crowd import Somebody
+
+# One row for each person and kind of thing, named without ids, so that two databases can be compared.
+FACTS = {
+    "check-ins": """
+        select person_id, count(*) as n, sum(extract(day from day))::bigint as days from check_ins
+        where person_id = any(%(ids)s) and day between %(first)s and %(last)s group by 1
+    """,
+    "acts": """
+        select r.person_id, r.state, count(*) as n, coalesce(sum(x.counted_mg), 0)::bigint as mg
+        from records r left join reductions x on x.record_id = r.id
+        where r.person_id = any(%(ids)s) and r.local_date between %(first)s and %(last)s group by 1, 2
+    """,
+    "awards": """
+        select person_id, reason, state, count(*) as n, sum(credits)::bigint as credits from awards
+        where person_id = any(%(ids)s) group by 1, 2, 3
+    """,
+}
+
+
+def figures(everybody: Sequence[Somebody], *, first: date, last: date) -> dict[str, list[list[Any]]]:
+    """Rows of each kind, sorted, the person's number first."""
+    number = {one.person_id: one.number for one in everybody}
+    values = {"ids": list(number), "first": first, "last": last}
+    found = {}
+    for name, sql in FACTS.items():
+        rows = [[number[row[0]], *row[1:]] for row in read(sql, values)]
+        found[name] = sorted(rows, key=str)
+    return found
+
+
+def digest(found: dict[str, list[list[Any]]]) -> str:
+    """SHA-256 of all rows: equal for equal seeds."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
