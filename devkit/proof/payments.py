@@ -273,8 +273,11 @@ _ON_ANOTHER_CALENDAR = """
 
 
 def _reconcile(box: Sandbox, servers: Servers, settings: dict[str, str], outcome: Outcome, since: float) -> None:
-    """The bills of every day that was touched, after ten in the morning of the next one. A refund that the worker asked
-    for while the bill was read carries our day, not theirs: it is set right after this pass and looked for in the next."""
+    """The bills of every day that was touched, after ten in the morning of the next one.
+
+    A refund that the worker asked for while the bill was read carries our day, not theirs: it is set right after this
+    pass and looked for in the next.
+    """
     days = sorted({datetime.fromtimestamp(at, BEIJING).date() for at in _moments(box)})
     after = datetime.combine(days[-1] + timedelta(days=1), datetime.min.time(), BEIJING) + timedelta(hours=11)
     if box.clock.now() < after.timestamp():  # it ticks meanwhile, and never goes back
