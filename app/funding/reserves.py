@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import ledger
+from app import events, ledger, outbox
 from app.db import run, session
 from app.errors import Kind, declare
 from app.funding.actions import open_budget, slice_accounts
@@ -61,6 +61,7 @@ def release_reserve(*, budget_id: int, at: datetime) -> int:
     back = sum(balance for _, balance in slices) // step * step
     if back:
         _move(kept, own, parent, _out_of(slices, back), back, at)
+        outbox.publish(events.BUDGET_FUNDED, {"budget_id": parent.id}, program_id=parent.program_id)
     return back
 
 

@@ -26,6 +26,7 @@ EVIDENCE = frozenset(
     {
         *("start_at", "end_at", "line", "in_station", "out_station", "fare_fen", "city", "e_bike", "station"),
         *("connector", "platform", "device", "photo_hash", "note", "distance_m", "duration_minutes", "department"),
+        "used_kwh",
     }
 )
 

@@ -26,6 +26,7 @@ from app.funding.models import Budget
 from app.records import reviews
 from jobs.relay import relay_once
 from tests import cash, given, shelf, world
+from tests.contest import lived
 from tests.ledger import settled
 from tests.world import AT, World
 
@@ -51,6 +52,7 @@ def busy(*, people: int = 6) -> Books:
         for person in here.people[:4]:
             world.rich(here, person, 350)
     counted = [_take(here, person, f"ride-{person}") for person in here.people[:4]]
+    goal = lived.begin(here)
     placed = [_order(here, person, quantity) for person, quantity in zip(here.people, (1, 2), strict=False)]
     codes = [code for order in placed for code in redemptions.codes_of_order(order.order_id)]
     first = _redeem(here, clerk, codes[0], here.people[0], "scan-1")
@@ -77,6 +79,7 @@ def busy(*, people: int = 6) -> Books:
     _approved(here)
     settled.give(here)
     settled.settle(here)
+    lived.end(goal)
     _boards(here)
     return Books(here, clerk, [order.order_id for order in placed], again)
 

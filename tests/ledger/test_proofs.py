@@ -287,6 +287,20 @@ PLANTS = (
         "update approvals set checker = maker",
         (constraint("approvals", "ck_approvals_four_eyes"),),
     ),
+    Plant("CHL-1", "update challenges set reserved = 0"),
+    Plant(
+        "CHL-2",
+        "update challenge_results set place = 1 where rank = 1",
+        (trigger("challenge_results", "challenge_results_append_only"),),
+    ),
+    Plant("CHL-3", "update challenges set enrolled = enrolled + 1"),
+    Plant("CHL-4", "update challenges set kind = 'team'"),
+    Plant(
+        "CHL-5",
+        "update challenge_results set value = value + 1",
+        (trigger("challenge_results", "challenge_results_append_only"),),
+    ),
+    Plant("CHL-6", "update budget_reserves set credits = credits + 1"),
     Plant("DUR-1", "set local synchronous_commit = off"),
     Plant("GEN-1", "alter table entries disable trigger entries_balance"),
 )
