@@ -10,7 +10,7 @@ from app.clock import day_start
 from app.config import Settings
 from app.db import session, transaction
 from app.funding import Budget
-from demo.month import crowd, days
+from demo.month import contests, crowd, days
 from jobs.relay import relay_once
 
 FEN = 20_000_000  # what the sponsor of each program adds for the month
@@ -22,12 +22,16 @@ def live(settings: Settings, *, seed: int, count: int, first: date, last: date, 
     _fund(seed, first)
     told("people", 0, 1)
     everybody = crowd.gather(settings, seed=seed, count=count, first=first)
+    told("contests", 0, 1)
+    contests.open_all(everybody, seed=seed, first=first, last=last)
     length = (last - first).days + 1
     for number in range(length):
         told("days", number, length)
         days.day(everybody, seed=seed, on=first + timedelta(days=number))
         deliver()
     told("days", length, length)
+    contests.settle_all(seed=seed, at=day_start(last) + timedelta(days=4))
+    deliver()
     return everybody
 
 

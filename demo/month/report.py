@@ -26,6 +26,15 @@ FACTS = {
         select person_id, reason, state, count(*) as n, sum(credits)::bigint as credits from awards
         where person_id = any(%(ids)s) group by 1, 2, 3
     """,
+    "results": """
+        select x.subject_id, c.code, x.place, x.value
+        from challenge_results x join challenges c on c.id = x.challenge_id
+        where c.kind in ('goal', 'streak', 'race') and x.subject_id = any(%(ids)s)
+    """,
+    "prizes": """
+        select w.person_id, c.code, w.state, w.credits from challenge_wins w join challenges c on c.id = w.challenge_id
+        where w.person_id = any(%(ids)s)
+    """,
 }
 
 
