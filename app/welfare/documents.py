@@ -40,7 +40,7 @@ class Document:
             kilograms = f"{self.given / MG_PER_KG:.3f}"
             what = [f"捐出减排量 {kilograms} 千克 CO2e，已注销", f"{kilograms} kg CO2e, retired"]
         shown = [self.name, *([self.name_en] if self.name_en != self.name else [])]
-        note = [] if self.stands == self.given else ["（部分已退回或更正 partly returned or corrected）"]
+        note = [] if self.stands == self.given else ["部分已退回或更正", "partly returned or corrected"]
         return [*shown, *what, f"{self.giver}  {day}", *note]
 
     def picture(self, form: str, address: str) -> bytes:
