@@ -21,6 +21,7 @@ from app.appeals import personal as appeals
 from app.challenges import personal as challenges
 from app.checkins import personal as checkins
 from app.funding import personal as funding
+from app.gatherings import personal as gatherings
 from app.green import personal as green
 from app.leaderboards import personal as leaderboards
 from app.mall import personal as mall
@@ -79,6 +80,7 @@ FEATURES: tuple[Personal, ...] = (
     appeals,
     challenges,
     checkins,
+    gatherings,
     records,
     funding,
     sources,

@@ -6,6 +6,7 @@ from app.approvals import models as _approvals  # noqa: F401
 from app.challenges import models as _challenges  # noqa: F401
 from app.checkins import models as _checkins  # noqa: F401
 from app.funding import models as _funding  # noqa: F401
+from app.gatherings import models as _gatherings  # noqa: F401
 from app.green import models as _green  # noqa: F401
 from app.imports import models as _imports  # noqa: F401
 from app.leaderboards import models as _leaderboards  # noqa: F401

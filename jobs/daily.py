@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from app import checkins, clock
+from app import checkins, clock, gatherings
 from app.db import retrying, transaction
 
 
@@ -33,3 +33,17 @@ def remind() -> int:
         total += told
         if told == 0:
             return total
+
+
+def settle_gatherings() -> int:
+    """Settle what is over, each in a transaction of its own; answers how many."""
+    with transaction():
+        found = gatherings.due(at=clock.now())
+    for gathering_id in found:
+        retrying(partial(_settle, gathering_id))
+    return len(found)
+
+
+def _settle(gathering_id: int) -> int:
+    with transaction():
+        return gatherings.settle(gathering_id=gathering_id, at=clock.now())

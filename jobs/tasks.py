@@ -212,6 +212,7 @@ CRON: tuple[Cron, ...] = (
     Cron("records.close_days", "*/10 * * * *", close_days),
     Cron("checkins.beat", "* * * * *", daily.beat),
     Cron("checkins.remind", "*/10 * * * *", daily.remind),
+    Cron("gatherings.settle", "*/5 * * * *", daily.settle_gatherings),
     Cron("leaderboards.heal", "* * * * *", heal_boards),
     Cron("leaderboards.freeze", "5 16 * * *", freeze_boards),
     Cron("funding.expire_lots", "10 16 * * *", expire_lots),

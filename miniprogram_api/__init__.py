@@ -19,10 +19,12 @@ from miniprogram_api import (
     checkins,
     codes,
     consents,
+    gatherings,
     home,
     mall,
     me,
     media,
+    meetings,
     messages,
     notices,
     offers,
@@ -52,7 +54,7 @@ SUBJECTS = (
     *(programs, records, vehicles, wallet, boards),
     *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
-    *(checkins,),
+    *(checkins, gatherings, meetings),
     *(challenges,),
     *(teams, appeals),
 )
@@ -65,5 +67,5 @@ def register(app: APIFlask, settings: Settings) -> None:
     )
     for subject in SUBJECTS:
         app.register_blueprint(subject.routes, url_prefix=PREFIX)
-    for alone in (payments.notices, push.routes, media.served, mall.served):
+    for alone in (payments.notices, push.routes, media.served, mall.served, meetings.webhook):
         app.register_blueprint(alone)

@@ -31,6 +31,8 @@ REFUSED = {
     ("POST", "/cart/checkout"): "insufficient",  # nothing earned yet
     ("POST", "/shops/join"): "staff_invitation_invalid",  # an invitation works once
     ("POST", "/venues/scan"): "scene_invalid",
+    ("POST", "/gatherings/scan"): "gathering_code_unknown",
+    ("POST", "/programs/{program}/meetings"): "meeting_invalid",  # its day has gone
     ("POST", "/programs/{program}/check-in/make-up"): "day_not_to_make_up",  # a day before they joined
 }
 IN_PATHS = {"program": "rongcheng", "purpose": "rides", "subject": "person", "metric": "grams", "period": "month"}

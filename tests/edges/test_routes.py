@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from app import (
     appeals,
+    gatherings,
     media,
     merchants,
     orders,
@@ -198,6 +199,16 @@ def _gift_of(person_id: int) -> int:
         return welfare.give(person_id=person_id, program_id=made.program_id, at=now(), **wanted).gift.id
 
 
+def _gathering_of(person_id: int) -> int:
+    """A meeting that goes on, with the person as its host."""
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        wish = gatherings.Wish("会", now() - timedelta(minutes=5), now() + timedelta(minutes=55), online=True)
+        wanted = {"program_id": made.program_id, "person_id": person_id, "client_ref": "r"}
+        return gatherings.register(**wanted, wish=wish, at=now())[0].id
+
+
 def _recovery_of(person_id: int) -> int:
     """Somebody with the person's phone number asks for the account."""
     with transaction():
@@ -233,6 +244,7 @@ OWNED: dict[str, Callable[[int], int]] = {
     "vehicle_id": _vehicle_of,
     "account_id": _account_of,
     "gift_id": _gift_of,
+    "gathering_id": _gathering_of,
     "medium_id": _medium_of,
     "recovery_id": _recovery_of,
     "team_id": _team_of,
