@@ -15,11 +15,12 @@ from typing import Any, Protocol
 from sqlalchemy import text
 
 from app import audit, events, outbox
-from app.db import connection, session
-from app.errors import NOT_FOUND, Kind, declare
 from app.appeals import personal as appeals
 from app.challenges import personal as challenges
 from app.checkins import personal as checkins
+from app.community import personal as community
+from app.db import connection, session
+from app.errors import NOT_FOUND, Kind, declare
 from app.funding import personal as funding
 from app.gatherings import personal as gatherings
 from app.green import personal as green
@@ -41,7 +42,9 @@ from app.recovery import personal as recovery
 from app.redemptions import personal as redemptions
 from app.safety import personal as safety
 from app.settlement import personal as settlement
+from app.snapshots import personal as snapshots
 from app.sources import personal as sources
+from app.surveys import personal as surveys
 from app.teams import personal as teams
 from app.tickets import personal as tickets
 from app.vehicles import personal as vehicles
@@ -77,6 +80,8 @@ FEATURES: tuple[Personal, ...] = (
     safety,
     recovery,
     phones,
+    snapshots,
+    surveys,
     appeals,
     challenges,
     checkins,
@@ -93,6 +98,7 @@ FEATURES: tuple[Personal, ...] = (
     payments,
     settlement,
     welfare,
+    community,
     leaderboards,
     teams,
     merchants,
@@ -110,11 +116,12 @@ def export(person_id: int, at: datetime) -> dict[str, Any]:
     """Everything about a person, nothing about others, from one snapshot: it is one SQL statement."""
     parts = {name: select for feature in FEATURES for name, select in feature.EXPORT.items()}
     # The SELECTs are constants of ours; the person comes as a bound parameter.
-    listed = ", ".join(
-        f"'{name}', (select coalesce(json_agg(q), '[]'::json) from ({select}) q)"  # noqa: S608
+    listed = " union all ".join(
+        f"select '{name}' as name, (select coalesce(json_agg(q), '[]'::json) from ({select}) q) as rows"  # noqa: S608
         for name, select in parts.items()
     )
-    found = connection().execute(text(f"select json_build_object({listed})::text"), {"person_id": person_id})
+    whole = f"select json_object_agg(x.name, x.rows)::text from ({listed}) x"  # noqa: S608
+    found = connection().execute(text(whole), {"person_id": person_id})
     return {"format": FORMAT, "as_of": at.isoformat(), "data": json.loads(found.scalar_one())}
 
 

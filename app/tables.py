@@ -5,6 +5,7 @@ from app.appeals import models as _appeals  # noqa: F401
 from app.approvals import models as _approvals  # noqa: F401
 from app.challenges import models as _challenges  # noqa: F401
 from app.checkins import models as _checkins  # noqa: F401
+from app.community import models as _community  # noqa: F401
 from app.funding import models as _funding  # noqa: F401
 from app.gatherings import models as _gatherings  # noqa: F401
 from app.green import models as _green  # noqa: F401
@@ -30,7 +31,9 @@ from app.safety import models as _safety  # noqa: F401
 from app.scenarios import models as _scenarios  # noqa: F401
 from app.scenes import models as _scenes  # noqa: F401
 from app.settlement import models as _settlement  # noqa: F401
+from app.snapshots import models as _snapshots  # noqa: F401
 from app.sources import models as _sources  # noqa: F401
+from app.surveys import models as _surveys  # noqa: F401
 from app.teams import models as _teams  # noqa: F401
 from app.tickets import models as _tickets  # noqa: F401
 from app.vehicles import models as _vehicles  # noqa: F401

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from app import media, people, safety, teams, vault
+from app import community, media, people, safety, teams, vault
 from app.clock import now
 from app.db import forbid_in_transaction, transaction
 from courier import metrics
@@ -22,20 +22,26 @@ log = structlog.get_logger("courier")
 SIGNED_FOR = timedelta(hours=1)
 """WeChat may fetch for half an hour; the owner sees a pending picture by the same kind of address."""
 MOST_TIMES = 20
+SEAM = 50
+_WIDE = 0xFFFF
+_SEVERITY = {wechat.PASS: 0, wechat.REVIEW: 1, wechat.RISKY: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of text: WeChat's scene, and what is done when it has passed (object id, text)."""
+    """A kind of text: WeChat's scene, and what is done when it has passed (object id, text) or not (object id)."""
 
     scene: int
     passed: Callable[[int, str], None]
+    refused: Callable[[int], None] | None = None
 
 
 # A feature that shows people's words to others has a line here.
 KINDS: Mapping[str, Kind] = {
     people.NICKNAME: Kind(wechat.PROFILE, people.nickname_passed),
     teams.TEAM_NAME: Kind(wechat.PROFILE, teams.name_passed),
+    community.POST_TEXT: Kind(wechat.FORUM, community.post_passed, community.post_refused),
+    community.COMMENT_TEXT: Kind(wechat.COMMENT, community.comment_passed, community.comment_refused),
 }
 
 
@@ -51,7 +57,7 @@ def check_text(check_id: int) -> None:
     kind = KINDS[check.kind]
     nickname = check.body if check.kind == people.NICKNAME else ""
     try:
-        verdict = wechat.check_text(app.api, content=check.body, openid=openid, scene=kind.scene, nickname=nickname)
+        verdict = _verdict(app, check.body, openid=openid, scene=kind.scene, nickname=nickname)
     except errors.NotHereLately:
         return _put_off(check, None, "author_away")
     except errors.WeChatError as error:
@@ -61,12 +67,41 @@ def check_text(check_id: int) -> None:
     return None
 
 
+def _verdict(app: App, body: str, *, openid: str, scene: int, nickname: str) -> wechat.Verdict:
+    """The worst verdict on the parts of a text: WeChat takes 2,500 characters at once."""
+    worst = None
+    for part in parts(body):
+        found = wechat.check_text(app.api, content=part, openid=openid, scene=scene, nickname=nickname)
+        if worst is None or _SEVERITY[found.suggest] > _SEVERITY[worst.suggest]:
+            worst = found
+        if worst.suggest == wechat.RISKY:
+            break
+    assert worst is not None, "an empty text is never asked about"
+    return worst
+
+
+def parts(body: str) -> list[str]:
+    """A text in pieces that WeChat takes, whichever way it counts an emoji. They overlap, so that a seam hides no
+    word."""
+    pieces, begin = [], 0
+    while begin < len(body):
+        end, units = begin, 0
+        while end < len(body) and units + (width := 1 + (ord(body[end]) > _WIDE)) <= wechat.LONGEST_TEXT:
+            units, end = units + width, end + 1
+        pieces.append(body[begin:end])
+        begin = end if end == len(body) else end - SEAM
+    return [piece for piece in pieces if piece.strip()]
+
+
 def decide_text(check_id: int, verdict: str, *, by: str, label: int | None = None, trace_id: str | None = None) -> bool:
     """Write a verdict down and tell the feature; answers whether there was anything to decide."""
     with transaction():
         found = safety.decide(check_id=check_id, verdict=verdict, by=by, at=now(), label=label, trace_id=trace_id)
         if found is not None and verdict == wechat.PASS:
             KINDS[found.kind].passed(found.object_id, found.body)
+        refused = KINDS[found.kind].refused if found is not None and verdict == wechat.RISKY else None
+        if found is not None and refused is not None:
+            refused(found.object_id)
     if found is not None:
         metrics.CHECKS.labels(found.kind, verdict).inc()
     return found is not None

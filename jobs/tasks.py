@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from app import (
-    appeals,
     clock,
     funding,
     green,
@@ -27,7 +26,7 @@ from app import (
 )
 from app.db import retrying, transaction
 from app.merchants import running
-from jobs import contest, daily, mall, payments, rescue, wechat
+from jobs import contest, daily, mall, payments, rescue, social, wechat
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +169,6 @@ def return_gifts() -> int:
     return total
 
 
-def tell_late_appeals() -> int:
-    """Tell who waits too long for the answer to an appeal."""
-    with transaction():
-        return appeals.tell_late(at=clock.now())
-
-
 def purge_nonces() -> int:
     with transaction():
         return sources.purge_nonces(at=clock.now())
@@ -220,7 +213,8 @@ CRON: tuple[Cron, ...] = (
     Cron("settlement.wind_up", "40 16 * * *", wind_up),
     Cron("merchants.part", "25 16 * * *", part_merchants),
     Cron("welfare.return_due", "*/10 * * * *", return_gifts),
-    Cron("appeals.tell_late", "20 1 * * *", tell_late_appeals),
+    Cron("snapshots.look_after", "*/10 * * * *", social.look_after_snapshots),
+    Cron("appeals.tell_late", "20 1 * * *", social.tell_late_appeals),
     Cron("challenges.settle", "*/5 * * * *", contest.settle),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),

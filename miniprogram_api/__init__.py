@@ -18,6 +18,7 @@ from miniprogram_api import (
     challenges,
     checkins,
     codes,
+    community,
     consents,
     gatherings,
     home,
@@ -39,8 +40,10 @@ from miniprogram_api import (
     scenes,
     shops,
     sign_in,
+    snapshots,
     statements,
     steps,
+    surveys,
     teams,
     vehicles,
     wallet,
@@ -56,7 +59,7 @@ SUBJECTS = (
     *(media, steps, phone, messages, scenes),
     *(checkins, gatherings, meetings),
     *(challenges,),
-    *(teams, appeals),
+    *(teams, appeals, community, surveys, snapshots),
 )
 
 

@@ -55,6 +55,7 @@ def take_many(acts: Sequence[Act], *, at: datetime) -> list[Taken]:
         works = _judged(works, catalog, vehicles, answers)
         risk.assess_together(works, at)
         mirrors.choose_payers(works, catalog)
+        risk.await_review(works)
         wallets = _with_new(looked.wallets, works, at)
         counting.calculate(works)
         claims.settle(works)

@@ -43,6 +43,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "当日步数异常偏高（{what}），已转人工核实。",
         "The steps of this day are unusually many ({what}); a person will look at them.",
     ),
+    "photo_review": (
+        "照片正在审核，通过后计入，一般 3 个工作日内答复。",
+        "A person looks at the photo before it counts, usually within 3 working days.",
+    ),
     "repeated_photo": (
         "这张照片此前已提交过，已转人工核实。",
         "This photo was handed in before; a person will look at it.",

@@ -25,6 +25,7 @@ KMH_LIMITS: Mapping[str, int] = {
 }
 KW_LIMIT = 360
 STEPS_A_DAY = 50_000
+REVIEWED_TIER = "D"
 
 
 def assess(work: Work) -> Iterator[Reason]:
@@ -69,6 +70,13 @@ def assess_together(works: Sequence[Work], at: datetime) -> None:
         if row.others >= PERSONS_A_DEVICE:
             work.hold(reason("shared_device"))
         photos.add(photo)
+
+
+def await_review(works: Sequence[Work]) -> None:
+    """Evidence of tier D is a photo that a person has looked at: by whatever door it comes, it waits for that."""
+    for work in works:
+        if work.tier == REVIEWED_TIER:
+            work.hold(reason("photo_review"))
 
 
 def _speed(work: Work) -> Reason | None:

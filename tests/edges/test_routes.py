@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from app import (
     appeals,
+    community,
     gatherings,
     media,
     merchants,
@@ -27,7 +28,9 @@ from app import (
     records,
     recovery,
     redemptions,
+    snapshots,
     sources,
+    surveys,
     teams,
     vehicles,
     welfare,
@@ -227,6 +230,55 @@ def _appeal_of(person_id: int) -> int:
         return appeals.ask(object_id=held, person_id=person_id, words="有票", at=now())[0]
 
 
+def _post_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        wanted = {"client_ref": "p", "body": "你好", "medium_ids": []}
+        post, _ = community.write_post(program_id=made.program_id, person_id=person_id, at=now(), **wanted)
+        community.post_passed(post.id, "你好")
+        return post.id
+
+
+def _comment_of(person_id: int) -> int:
+    post_id = _post_of(person_id)
+    with transaction():
+        wanted = {"client_ref": "c", "body": "好"}
+        return community.write_comment(post_id=post_id, person_id=person_id, at=now(), **wanted)[0].id
+
+
+def _block_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=1, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        wanted = {"client_ref": "p", "body": "你好", "medium_ids": []}
+        post, _ = community.write_post(program_id=made.program_id, person_id=made.people[0], at=now(), **wanted)
+        community.post_passed(post.id, "你好")
+        return community.block(person_id=person_id, post_id=post.id, comment_id=None, at=now())
+
+
+def _survey_of(person_id: int) -> int:
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        asked = [{"key": "overall", "kind": "rating", "zh": "总体"}]
+        span = {"opens_at": now() - timedelta(days=1), "closes_at": now() + timedelta(days=1)}
+        definition = {"code": "s", "name": "满意度", "questions": asked, **span}
+        at = now() - timedelta(days=2)
+        return surveys.make(program_id=made.program_id, definition=definition, by="operator:ops", at=at).id
+
+
+def _snapshot_of(person_id: int) -> int:
+    medium_id = _medium_of(person_id)
+    with transaction():
+        made = world.build(template="community", people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        wanted = {"scenario": "photo", "client_ref": "s", "medium_id": medium_id, "fingerprint": 1, "note": ""}
+        taken_at = now() - timedelta(hours=1)
+        found = snapshots.send(program_id=made.program_id, person_id=person_id, taken_at=taken_at, at=now(), **wanted)
+        return found[0].id
+
+
 def _team_of(person_id: int) -> int:
     with transaction():
         made = world.build(people=0, at=now() - timedelta(days=2))
@@ -248,6 +300,11 @@ OWNED: dict[str, Callable[[int], int]] = {
     "medium_id": _medium_of,
     "recovery_id": _recovery_of,
     "team_id": _team_of,
+    "survey_id": _survey_of,
+    "snapshot_id": _snapshot_of,
+    "post_id": _post_of,
+    "comment_id": _comment_of,
+    "block_id": _block_of,
     "appeal_id": _appeal_of,
 }
 
