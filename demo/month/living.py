@@ -10,7 +10,7 @@ from app.clock import day_start
 from app.config import Settings
 from app.db import session, transaction
 from app.funding import Budget
-from demo.month import contests, crowd, days
+from demo.month import contests, crowd, days, meets
 from jobs.relay import relay_once
 
 FEN = 20_000_000  # what the sponsor of each program adds for the month
@@ -27,7 +27,10 @@ def live(settings: Settings, *, seed: int, count: int, first: date, last: date, 
     length = (last - first).days + 1
     for number in range(length):
         told("days", number, length)
-        days.day(everybody, seed=seed, on=first + timedelta(days=number))
+        on = first + timedelta(days=number)
+        days.day(everybody, seed=seed, on=on)
+        meets.day(everybody, seed=seed, on=on)
+        meets.settle_all(at=day_start(on) + timedelta(days=1))
         deliver()
     told("days", length, length)
     contests.settle_all(seed=seed, at=day_start(last) + timedelta(days=4))

@@ -31,6 +31,13 @@ FACTS = {
         from challenge_results x join challenges c on c.id = x.challenge_id
         where c.kind in ('goal', 'streak', 'race') and x.subject_id = any(%(ids)s)
     """,
+    "attendances": """
+        select a.person_id, g.kind, count(*) as n from gathering_attendances a
+        join gatherings g on g.id = a.gathering_id where a.person_id = any(%(ids)s) group by 1, 2
+    """,
+    "sign-ups": """
+        select person_id, state, count(*) as n from gathering_sign_ups where person_id = any(%(ids)s) group by 1, 2
+    """,
     "prizes": """
         select w.person_id, c.code, w.state, w.credits from challenge_wins w join challenges c on c.id = w.challenge_id
         where w.person_id = any(%(ids)s)
