@@ -72,7 +72,7 @@ class Measure:
 
 def table() -> tuple[Measure, ...]:
     """All measures. Imported late: each file brings the feature that it measures."""
-    from bench import bulk, daily, mall, payments, postings, reads, redeem, sponsors, statements, writes
+    from bench import bulk, contest, daily, mall, payments, postings, reads, redeem, sponsors, statements, writes
 
     return (
         Measure("F", "constant route, requests/s", floor_rate, unit="/s"),
@@ -82,6 +82,9 @@ def table() -> tuple[Measure, ...]:
         Measure("record", "POST /api/v1/records, through the ledger", writes.record, 0.12, unit="F"),
         Measure("check-in", "the first check-in of a day, through the ledger", daily.check_in, 0.12, unit="F"),
         Measure("midnight", "10,000 check in by 64 connections, each once", daily.midnight, unit="s"),
+        Measure("challenge", "the page of a challenge with my live rank", contest.page, 0.35, unit="F"),
+        Measure("settlement", "100,000 persons to paid prizes", contest.settlement, 60, at_most=True, unit="s"),
+        Measure("settlement-mb", "growth of memory meanwhile", contest.growth, 100, at_most=True, unit="MB"),
         Measure("record-twin", "the same / a plain-ORM twin on the same server", writes.against_twin, 2.0),
         Measure("postings", "postings through the service / pgbench on the same SQL", postings.service_share, 0.40),
         Measure("one-sponsor", "32 clients on one budget / on 32", sponsors.one_against_many, 0.85),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import orjson
 from apiflask import APIBlueprint
 from flask import Response
 from marshmallow import fields
 
-from app import challenges, programs, teams
+from app import challenges, leaderboards, programs, teams
 from app.challenges import Standing
 from app.clock import now
 from app.db import retrying, transaction
@@ -21,6 +21,7 @@ from app.programs import NOT_A_MEMBER
 from edge import schemas
 from edge.answers import answer
 from edge.guards import public
+from edge.language import language
 from edge.paging import PageQuery, decode, page, paged
 from edge.routes import asks, gives, refuses
 from miniprogram_api.guards import citizen
@@ -165,9 +166,9 @@ def get_challenge(login: Login, program: str, challenge: str) -> Response:
     `value` and `rank` are of who is ranked for me: myself, my team, or the org-unit that I have put most in for.
     """
     found = challenges.one(programs.known(program).id, challenge)
-    common = remember(("challenge page", found.id), lambda: _common(found))
+    common = remember(("challenge page", found.id, language()), lambda: _common(found))
     mine = challenges.standing(found, login.person_id)
-    return Response(b'%s,"me":%s}' % (common[:-1], _bytes(_me(found, mine))), 200, mimetype="application/json")
+    return Response(b'%s,"me":%s}' % (common[:-1], _me(found, mine)), 200, mimetype="application/json")
 
 
 @routes.post(PATH + "/<code:challenge>/enrolment")
@@ -263,18 +264,39 @@ def _common(found: Any) -> bytes:
     return _bytes({"challenge": _challenge(found), "total": total, "top": _lines(found, lines)})
 
 
-def _me(found: Any, mine: Standing) -> dict[str, Any]:
+def _me(found: Any, mine: Standing) -> bytes:
     place = Mine(None, [], 0) if mine.subject_id is None else challenges.around(found, mine.subject_id)
     following = [prize for prize in found.prizes if "reach" in prize and not _reached(found, prize, mine.value)]
-    return {
+    own = {
         "enrolled_at": when_or_none(mine.enrolled_at),
         "value": str(mine.value),
         "part": str(mine.part),
         "rank": place.line.rank if place.line else None,
-        "neighbours": _lines(found, challenges.shown(found, place.around)) if place.line else [],
         "next_prize": _prize(following[0]) if following else None,
         "prizes": mine.wins,
     }
+    return b'%s,"neighbours":[%s]}' % (_bytes(own)[:-1], b",".join(_neighbours(found, place)))
+
+
+def _neighbours(found: Any, place: Mine) -> list[bytes]:
+    """The lines around mine; their names come as copies with the ranks. Nobody's name is empty: who has opted out."""
+    if place.line is None:
+        return []
+    ids = [line.subject_id for line in place.around]
+    if found.kind == "unit":  # few, remembered, and in two languages
+        names: Any = _fragments(found, ids)
+    else:
+        names = leaderboards.filled(challenges.ladder(found.id), ids, place.names, lambda lack: _fragments(found, lack))
+    return [
+        b'{"rank":%d,%s,"value":"%d"}' % (line.rank, names[line.subject_id], line.score)
+        for line in challenges.shown(found, place.around)
+        if names[line.subject_id]
+    ]
+
+
+def _fragments(found: Any, ids: list[int]) -> dict[int, bytes]:
+    """The part of a line that changes rarely, ready to be copied."""
+    return {number: b"" if one is None else _bytes(one)[1:-1] for number, one in _names(found, ids).items()}
 
 
 def _reached(found: Any, prize: dict[str, Any], value: int) -> bool:
@@ -342,4 +364,4 @@ def _prize(prize: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bytes(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(content)

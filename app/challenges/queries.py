@@ -36,7 +36,20 @@ _LIST = f"""
     where c.program_id = %(program)s and c.state <> 'draft' and c.id < %(before)s
     order by c.id desc limit %(limit)s
 """  # noqa: S608 - our own columns
-# Where I stand, in one statement: enrolment, my part and my team's or org-unit's standing, my prizes.
+# Where I stand, in one statement: enrolment, my part, my standing, my prizes. Most challenges are of persons.
+_MINE_ALONE = """
+    select e.enrolled_at, e.version, e.subject_id, coalesce(p.value, 0) as part, s.value, s.heads,
+           case when %(over)s then (
+             select json_agg(json_build_object('no', w.prize_no, 'credits', w.credits, 'state', w.state)
+                             order by w.prize_no)
+             from challenge_wins w where w.challenge_id = %(id)s and w.person_id = %(person)s) end as wins
+    from enrolments e
+    left join challenge_parts p on p.challenge_id = e.challenge_id and p.group_id = e.subject_id
+      and p.person_id = e.subject_id
+    left join challenge_scores s on s.challenge_id = e.challenge_id and s.subject_id = e.subject_id
+    where e.challenge_id = %(id)s and e.subject_kind = 'person' and e.subject_id = %(person)s
+      and e.withdrawn_at is null
+"""
 _MINE = """
     with me as (
       select e.subject_kind, e.subject_id, e.enrolled_at, e.version from enrolments e
@@ -77,6 +90,9 @@ class Standing:
     wins: list[dict[str, Any]]
 
 
+NOBODY = Standing(None, None, 0, 0, 0, [])
+
+
 def one(program_id: int, code: str) -> Any:
     """A challenge that is or was live, remembered for a moment. Raises NOT_FOUND."""
     rows = remember(("challenge", program_id, code), lambda: read(_ONE, {"program": program_id, "code": code}))
@@ -93,7 +109,11 @@ def listed(program_id: int, person_id: int, *, before: int | None, limit: int) -
 
 def standing(challenge: Any, person_id: int) -> Standing:
     """Where a person stands, with one statement."""
-    row = read(_MINE, {"id": challenge.id, "person": person_id, "kind": challenge.kind})[0]
+    values = {"id": challenge.id, "person": person_id, "kind": challenge.kind, "over": challenge.state != "live"}
+    rows = read(_MINE if challenge.kind in ("team", "unit") else _MINE_ALONE, values)
+    if not rows:
+        return NOBODY
+    row = rows[0]
     value = row.part if row.value is None else row.value
     return Standing(row.enrolled_at, row.subject_id, row.part, value, row.heads or 0, row.wins or [])
 

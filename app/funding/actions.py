@@ -43,7 +43,7 @@ def open_budget(
     price_fen: int,
     is_default: bool,
     at: datetime,
-    slices: int = SLICES,
+    slices: int | None = None,
 ) -> Budget:
     """Open an empty budget at a price (fen per 1,000 credits), with its guarded slices; the one of this code if it
     stands already."""
@@ -63,7 +63,7 @@ def open_budget(
     )
     session().add(budget)
     session().flush()
-    keys = [(program_id, CREDITS, "budget", f"{code}:{number}") for number in range(slices)]
+    keys = [(program_id, CREDITS, "budget", f"{code}:{number}") for number in range(slices or SLICES)]
     opened = ledger.accounts(keys)
     session().add_all(
         BudgetSlice(budget_id=budget.id, slice_no=number, account_id=opened[key]) for number, key in enumerate(keys)

@@ -209,6 +209,7 @@ def _earned(requests: Sequence[AwardRequest], wallets: Wallets) -> list[_Line]:
     """Step 1, in Python, where the terms are at hand: what each request earns by its tier's share and its boost."""
     programs = {request.program_id for request in requests}
     terms, defaults = TermsBook(programs), _default_budgets(programs)
+    named = {number: _named(number) for number in {request.budget_id for request in requests}}
     lines = []
     for request in requests:
         in_force = terms.at(request.program_id, request.occurred_at)
@@ -216,7 +217,7 @@ def _earned(requests: Sequence[AwardRequest], wallets: Wallets) -> list[_Line]:
         base = request.mg * in_force.credits_per_kg + request.base_micro
         earned = base * share * request.boost_bps // (BPS * BPS)
         wallet = wallets[request.person_id, request.program_id]
-        budget = _named(request.budget_id) or defaults.get(request.program_id)
+        budget = named[request.budget_id] or defaults.get(request.program_id)
         lines.append(_Line(request, wallet, in_force, share, earned, budget))
     return lines
 

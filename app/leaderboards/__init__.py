@@ -3,7 +3,7 @@
 from app.leaderboards.boards import METRICS, SUBJECTS, Board, board_of
 from app.leaderboards.closing import freeze, freeze_due
 from app.leaderboards.ladders import Ladder, around, forget_name, place, top
-from app.leaderboards.names import Seen, beside, seen
+from app.leaderboards.names import Seen, beside, filled, seen
 from app.leaderboards.ranks import forget_person, push
 from app.leaderboards.reading import (
     BOARD_UNKNOWN,
@@ -39,6 +39,7 @@ __all__ = [
     "beside",
     "board_of",
     "check",
+    "filled",
     "forget_name",
     "forget_person",
     "freeze",

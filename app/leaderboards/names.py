@@ -65,10 +65,17 @@ def beside(
 ) -> Mapping[int, bytes]:
     """How others see the persons beside a board, as ``render`` writes it: from the copies that came with the ranks, the
     rest with one statement, which are copied for the next."""
-    missing = [person_id for person_id in person_ids if person_id not in copied]
+    return filled(board, person_ids, copied, lambda ids: {one: render(found) for one, found in seen(ids).items()})
+
+
+def filled(
+    board: Named, ids: Iterable[int], copied: Mapping[int, bytes], load: Callable[[list[int]], Mapping[int, bytes]]
+) -> Mapping[int, bytes]:
+    """The copies beside a board, with those that lack loaded, and copied for the next."""
+    missing = [one for one in ids if one not in copied]
     if not missing:
         return copied
-    fresh = {person_id: render(one) for person_id, one in seen(missing).items()}
+    fresh = load(missing)
     pairs = [part for number, one in fresh.items() for part in (number, one)]
     with suppress(*cache.REDIS_DOWN):
         cache.call("EVAL", _KEEP, 1, board.names_key, KEPT_SECONDS, *pairs)
