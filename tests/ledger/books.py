@@ -28,6 +28,7 @@ from jobs.relay import relay_once
 from tests import cash, given, shelf, world
 from tests.contest import lived
 from tests.ledger import settled
+from tests.social import lived as together
 from tests.world import AT, World
 
 HOUR = timedelta(hours=1)
@@ -72,6 +73,7 @@ def busy(*, people: int = 6) -> Books:
     _paid_in_cash(here)
     _of_every_kind(here)
     _reverse_spent(here)
+    together.live(here)
     with transaction():
         reviews.reverse(record_id=counted[1].record_id or 0, code="error", words="", by="operator:ops", at=AT + HOUR)
     _mirrored(here)

@@ -47,6 +47,20 @@ BALANCED = trigger("entries", "entries_balance")
 PAID = "(select min(id) from awards where state = 'paid' and reason = 'record')"
 
 PLANTS = (
+    Plant("TEA-1", "update teams set captain_id = (select min(person_id) from team_members) - 1"),
+    Plant("COM-1", "update posts set state = 'shown' where state = 'checking'"),
+    Plant(
+        "APL-1",
+        "insert into audit (program_id, actor, action, object_type, object_id, at)"
+        " select program_id, answered_by, 'record.reverse', 'record', object_id::text, asked_at from appeals"
+        " where state = 'granted'",
+    ),
+    Plant(
+        "APL-2",
+        "update records set supersedes_id = null where supersedes_id in (select record_id from appeals);"
+        " delete from claims where record_id in (select record_id from appeals)",
+    ),
+    Plant("PHO-1", "update records set state = 'counted' where tier = 'D' and state = 'held'"),
     Plant(
         "LED-1",
         "insert into transfers (program_id, reason, source_ref, legs_hash, memo, posted_at)"
@@ -254,7 +268,7 @@ PLANTS = (
     ),
     Plant(
         "MET-7",
-        "update reductions set counted_mg = 5, raw_mg = 4",
+        "update reductions set counted_mg = 5, raw_mg = 4 where credits_micro = 0",
         (constraint("reductions", "ck_reductions_counted"),),
     ),
     Plant("MET-8", "update consents set withdrawn_at = granted_at - interval '1 day' where program_id is null"),
