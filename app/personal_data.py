@@ -25,6 +25,7 @@ from app.funding import personal as funding
 from app.gatherings import personal as gatherings
 from app.green import personal as green
 from app.leaderboards import personal as leaderboards
+from app.learning import personal as learning
 from app.mall import personal as mall
 from app.media import personal as media
 from app.merchants import personal as merchants
@@ -86,6 +87,7 @@ FEATURES: tuple[Personal, ...] = (
     challenges,
     checkins,
     gatherings,
+    learning,
     records,
     funding,
     sources,

@@ -11,6 +11,7 @@ from app.gatherings import models as _gatherings  # noqa: F401
 from app.green import models as _green  # noqa: F401
 from app.imports import models as _imports  # noqa: F401
 from app.leaderboards import models as _leaderboards  # noqa: F401
+from app.learning import models as _learning  # noqa: F401
 from app.ledger import models as _ledger  # noqa: F401
 from app.mall import models as _mall  # noqa: F401
 from app.media import models as _media  # noqa: F401

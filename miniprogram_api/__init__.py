@@ -22,6 +22,7 @@ from miniprogram_api import (
     consents,
     gatherings,
     home,
+    learning,
     mall,
     me,
     media,
@@ -57,7 +58,7 @@ SUBJECTS = (
     *(programs, records, vehicles, wallet, boards),
     *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
-    *(checkins, gatherings, meetings),
+    *(checkins, gatherings, meetings, learning),
     *(challenges,),
     *(teams, appeals, community, surveys, snapshots),
 )

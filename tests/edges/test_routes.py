@@ -19,6 +19,7 @@ from app import (
     appeals,
     community,
     gatherings,
+    learning,
     media,
     merchants,
     orders,
@@ -212,6 +213,38 @@ def _gathering_of(person_id: int) -> int:
         return gatherings.register(**wanted, wish=wish, at=now())[0].id
 
 
+def _lesson_of(person_id: int) -> tuple[int, int]:
+    """An article and a quiz of a program that the person belongs to."""
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        row = {"ref": "1", "question": "问", "A": "一", "B": "二", "right": "A", "explanation": "因为"}
+        by: dict[str, Any] = {"program_id": made.program_id, "by": "operator:x", "at": now() - timedelta(minutes=1)}
+        learning.import_questions(bank="b", rows=[(2, row)], **by)
+        article = {"code": "a", "title": "文", "body_zh": "文", "source": "s", "minutes": 1}
+        quiz = {"code": "q", "kind": "open", "title": "题", "bank": "b", "draws": 1}
+        learning.publish(articles=[article], quizzes=[quiz], **by)
+        _, (found,), (asked,) = learning.overview(program_id=made.program_id, person_id=person_id, at=now())
+        return found.id, asked.id
+
+
+def _article_of(person_id: int) -> int:
+    return _lesson_of(person_id)[0]
+
+
+def _quiz_of(person_id: int) -> int:
+    return _lesson_of(person_id)[1]
+
+
+def _attempt_of(person_id: int) -> int:
+    """One that has been answered, so that whatever is sent again is answered with the first."""
+    quiz_id = _quiz_of(person_id)
+    with transaction():
+        attempt = learning.start(quiz_id=quiz_id, person_id=person_id, at=now())[0]
+        learning.submit(attempt_id=attempt.id, person_id=person_id, answers={}, at=now())
+        return attempt.id
+
+
 def _recovery_of(person_id: int) -> int:
     """Somebody with the person's phone number asks for the account."""
     with transaction():
@@ -297,6 +330,9 @@ OWNED: dict[str, Callable[[int], int]] = {
     "account_id": _account_of,
     "gift_id": _gift_of,
     "gathering_id": _gathering_of,
+    "article_id": _article_of,
+    "quiz_id": _quiz_of,
+    "attempt_id": _attempt_of,
     "medium_id": _medium_of,
     "recovery_id": _recovery_of,
     "team_id": _team_of,
