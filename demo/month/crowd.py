@@ -14,6 +14,7 @@ from app.db import run, transaction
 from app.people import consents
 from app.programs import Program
 from demo.places import CITY, COMMUNITY, ENTERPRISE, Place
+from wechat.sandbox.state import State, User
 
 HOMES: tuple[tuple[Place, float], ...] = ((CITY, 0.6), (COMMUNITY, 0.25), (ENTERPRISE, 0.15))
 PURPOSES = ("rides", "steps", "office", "household", "vehicle")
@@ -37,6 +38,7 @@ def gather(settings: Settings, *, seed: int, count: int, first: date) -> list[So
     at = day_start(first) - timedelta(hours=6)
     drawn = [_drawn(seed, number) for number in range(count)]
     known = {place.code: programs.by_code(place.code) for place, _ in HOMES}
+    box = State(settings.wechat_appid, settings.wechat_secret)  # knows the openid that the local WeChat will answer
     found: list[Somebody] = []
     for start in range(0, count, IN_ONE_GO):
         with transaction():
@@ -44,7 +46,7 @@ def gather(settings: Settings, *, seed: int, count: int, first: date) -> list[So
             for number in range(start, min(start + IN_ONE_GO, count)):
                 place, unit, zeal = drawn[number]
                 program = known[place.code]
-                person_id = _person(settings, f"month-{seed}-{number:05d}", at)
+                person_id = _person(settings, box.add_user(name_of(seed, number)), at)
                 _join(person_id, program, unit, invitations[place.code], at)
                 found.append(Somebody(number, person_id, place.code, program.id, unit, zeal))
     with transaction():
@@ -63,8 +65,13 @@ def _drawn(seed: int, number: int) -> tuple[Place, str, float]:
     return place, chance.choice(units), chance.betavariate(2, 2)
 
 
-def _person(settings: Settings, openid: str, at: datetime) -> int:
-    login = people.sign_in(appid=settings.wechat_appid, openid=openid, at=at, session_days=1, device="demo month")
+def name_of(seed: int, number: int) -> str:
+    """The user of the local WeChat behind one of the month's people: anybody may sign in as her."""
+    return f"month-{seed}-{number}"
+
+
+def _person(settings: Settings, user: User, at: datetime) -> int:
+    login = people.sign_in(appid=settings.wechat_appid, openid=user.openid, at=at, session_days=1, device="demo month")
     people.end_sessions(person_id=login.person_id, at=at)
     return login.person_id
 
