@@ -56,17 +56,22 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "gift": ("捐赠公益项目", "Given to a welfare project"),
     "lot.expire": ("积分到期", "Expired"),
 }
-_BOOST, _AWARD = "award.boost.", "award."
+# What a rule paid, by the kind of rule; its own name follows.
+_RULES: Mapping[str, tuple[str, str]] = {
+    "award.boost.": ("额外奖励：", "Bonus: "),
+    "award.challenge.": ("挑战奖励：", "Challenge prize: "),
+    "award.streak.": ("连续签到奖励：", "Check-in streak: "),
+    "award.level.": ("等级奖励：", "Level bonus: "),
+    "award.": ("奖励：", "Award: "),
+}
 
 
 def words(reason: str) -> tuple[str, str]:
     """Why an entry was made, in plain Chinese and English; a rule's own name where it has one."""
     if reason in _WORDS:
         return _WORDS[reason]
-    if reason.startswith(_BOOST):
-        name = reason.removeprefix(_BOOST)
-        return f"额外奖励：{name}", f"Bonus: {name}"
-    if reason.startswith(_AWARD):
-        name = reason.removeprefix(_AWARD)
-        return f"奖励：{name}", f"Award: {name}"
+    for rule, (zh, en) in _RULES.items():
+        if reason.startswith(rule):
+            name = reason.removeprefix(rule)
+            return f"{zh}{name}", f"{en}{name}"
     return reason, reason
