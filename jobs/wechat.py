@@ -13,6 +13,7 @@ from app import inbox, media, records, redemptions, safety, scenes
 from app.clock import now
 from app.db import run, transaction
 from app.media import files
+from app.messages import queue_bulk
 from courier import messages, push
 from courier import safety as courier_safety
 
@@ -62,7 +63,7 @@ def sweep() -> int:
 def tell_people() -> int:
     """Notices that no act of writing makes by itself: held records, codes that end soon."""
     with transaction():
-        return records.tell_held(at=now()) + redemptions.remind(at=now())
+        return records.tell_held(at=now()) + redemptions.remind(at=now()) + queue_bulk(at=now())
 
 
 def purge() -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app import audit, later, notices
-from app.db import connection, session
+from app.db import connection, run, session
 from app.errors import NOT_FOUND, STATE_CONFLICT
 from app.messages.models import Delivery, Quota, Stop
 from app.messages.templates import data_of, template_for
@@ -17,6 +17,7 @@ from app.notices import Notice
 
 LOST_AFTER = timedelta(minutes=5)
 MOST_TIMES = 8
+TOLD_WITHIN = timedelta(days=1)
 
 
 def queue(*, notice_id: int, at: datetime) -> int | None:
@@ -39,6 +40,22 @@ def queue(*, notice_id: int, at: datetime) -> int | None:
     }
     statement = insert(Delivery).values(row).on_conflict_do_nothing(index_elements=["notice_id"])
     return connection().execute(statement.returning(Delivery.id)).scalar_one_or_none()
+
+
+_IN_BULK = """
+    select n.id from notices n
+    where n.kind = 'challenge.prize' and n.created_at > %(since)s
+      and not exists (select from message_deliveries d where d.notice_id = n.id)
+      and exists (select from message_quotas q where q.person_id = n.person_id and q.remaining > 0)
+      and not exists (select from notice_settings s where s.person_id = n.person_id and %(topic)s = any (s.muted))
+    order by n.id limit %(limit)s
+"""
+
+
+def queue_bulk(*, at: datetime, limit: int = 500) -> int:
+    """Make the messages of notices that were told to many at once, for who allows messages; answers how many."""
+    values = {"since": at - TOLD_WITHIN, "topic": notices.topic_of("challenge.prize"), "limit": limit}
+    return sum(queue(notice_id=row.id, at=at) is not None for row in run(_IN_BULK, values))
 
 
 def after_quiet(at: datetime, person_id: int) -> datetime:

@@ -43,7 +43,12 @@ TEMPLATES: tuple[Template, ...] = (
         "credits",
         "积分变动",
         "pages/wallet/index",
-        {"award.paid": "积分到账", "award.manual": "人工补发", "credits.expiring": "即将到期", "prize.won": "奖励到账"},
+        {
+            "award.paid": "积分到账",
+            "award.manual": "人工补发",
+            "credits.expiring": "即将到期",
+            "challenge.prize": "奖励到账",
+        },
     ),
     Template(
         "order",

@@ -21,7 +21,7 @@ ESSENTIAL = frozenset({"account"})
 ALSO_BY_MESSAGE = frozenset(
     {
         *("record.held", "record.rejected", "record.reversed", "appeal.granted", "appeal.refused", "appeal.late"),
-        *("award.paid", "award.manual", "credits.expiring", "code.expiring", "code.redeemed", "prize.won"),
+        *("award.paid", "award.manual", "credits.expiring", "code.expiring", "code.redeemed", "challenge.prize"),
         *("order.shipped", "order.refunding", "order.refunded", "order.late", "order.timed_out"),
         *("recovery.asked", "recovery.done", "ticket.answered"),
         *("check-in.reminder", "gathering.place", "gathering.changed", "gathering.cancelled"),

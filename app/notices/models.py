@@ -22,6 +22,7 @@ class Notice(Model):
         UniqueConstraint("notice_key"),
         Index("ix_notices_person", "person_id", "id"),
         Index("ix_notices_unread", "person_id", postgresql_where=text("read_at is null")),
+        Index("ix_notices_in_bulk", "created_at", postgresql_where=text("kind = 'challenge.prize'")),
     )
 
     id: Mapped[int] = id_column()

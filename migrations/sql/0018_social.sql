@@ -77,6 +77,7 @@ create table notice_settings (
   constraint fk_notice_settings_person_id foreign key(person_id) references persons (id)
 );
 create index ix_notices_unread on notices (person_id) where read_at is null;
+create index ix_notices_in_bulk on notices (created_at) where kind = 'challenge.prize';
 
 -- Community. Words and pictures are seen by others when their checks have passed.
 create table posts (

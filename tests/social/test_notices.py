@@ -107,6 +107,20 @@ def test_every_kind_has_a_topic_and_every_message_its_template() -> None:
     assert {kind for one_ in TEMPLATES for kind in one_.kinds} - notices.ALSO_BY_MESSAGE == set()
 
 
+def test_prizes_that_are_told_to_many_become_messages_for_who_allows_them(db_session: Session) -> None:
+    with transaction():
+        ann, ben, cleo = (given.person() for _ in range(3))
+        for person in (ann, ben, cleo):
+            tell(person, key=f"challenge:1:prize:{person}:1", kind="challenge.prize")
+        connection().execute(text("delete from procrastinate_jobs"))  # told with one statement: no job for each
+        for person in (ann, cleo):
+            messages.allow(person_id=person, appid="a", template_id="t", at=AT)
+        notices.choose(person_id=cleo, muted=["together"], quiet_from=22, quiet_until=8, at=AT)
+        assert messages.queue_bulk(at=AT + timedelta(minutes=5)) == 1
+        assert messages.queue_bulk(at=AT + timedelta(minutes=5)) == 0
+    assert one("select person_id from message_deliveries") == ann
+
+
 def test_expired_credits_are_told(db_session: Session) -> None:
     with transaction():
         city = world.build(people=1)
