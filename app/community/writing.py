@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app import limits, media, notices, programs, safety
+from app import media, notices, programs, safety
 from app.community import queries
 from app.community.models import Block, Comment, Like, Post
 from app.db import connection, run, session
-from app.errors import IDEMPOTENCY_CONFLICT, INVALID_FIELD, NOT_FOUND, Kind, declare
+from app.errors import IDEMPOTENCY_CONFLICT, INVALID_FIELD, NOT_FOUND, TOO_MANY, Kind, declare
 
 POST_TEXT, COMMENT_TEXT = "post", "comment"
 LONGEST_POST, LONGEST_COMMENT, MOST_PICTURES = 5_000, 500, 9
-POSTS_A_DAY = limits.Limit("posts", 30, 86_400)
-COMMENTS_AN_HOUR = limits.Limit("comments", 100, 3_600)
+POSTS_A_DAY, COMMENTS_A_DAY = 30, 300
 
 POST_NOT_SHOWN = declare(
     "post_not_shown",
@@ -47,7 +46,7 @@ def write_post(
     before = _again(Post, person_id, client_ref, digest)
     if before is not None:
         return before, False
-    limits.take(POSTS_A_DAY, str(person_id))
+    _not_too_many(Post, person_id, POSTS_A_DAY, at)
     for medium_id in medium_ids:
         found = media.shown(medium_id, person_id)
         if found is None or found.purpose != "photo":
@@ -73,7 +72,7 @@ def write_comment(*, post_id: int, person_id: int, client_ref: str, body: str, a
         return before, False
     if not post.seen:
         raise POST_NOT_SHOWN()
-    limits.take(COMMENTS_AN_HOUR, str(person_id))
+    _not_too_many(Comment, person_id, COMMENTS_A_DAY, at)
     made = Comment(
         post_id=post_id, program_id=post.program_id, person_id=person_id, client_ref=client_ref, body=body,
         body_hash=digest, created_at=at,
@@ -192,6 +191,12 @@ def _blocked_author(model: Any, object_id: int, person_id: int) -> int | None:
     """The person's block of an author whose words are out of sight by it."""
     query = select(Block.id).join(model, model.person_id == Block.blocked_id)
     return session().scalars(query.where(model.id == object_id, Block.person_id == person_id)).first()
+
+
+def _not_too_many(model: Any, person_id: int, most: int, at: datetime) -> None:
+    lately = (model.person_id == person_id, model.created_at > at - timedelta(days=1), model.created_at <= at)
+    if (session().scalar(select(func.count()).select_from(model).where(*lately)) or 0) >= most:
+        raise TOO_MANY(retry_after=3_600, limit=model.__tablename__)
 
 
 def _again(model: Any, person_id: int, client_ref: str, digest: bytes) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from app import limits, media, notices, records, scenarios, sources
+from app import media, notices, records, scenarios, sources
 from app.db import run, session
-from app.errors import IDEMPOTENCY_CONFLICT, INVALID_FIELD, NOT_FOUND, Kind, declare
+from app.errors import IDEMPOTENCY_CONFLICT, INVALID_FIELD, NOT_FOUND, TOO_MANY, Kind, declare
 from app.records import Act, Taken
 from app.snapshots.fingerprint import ALIKE
 from app.snapshots.models import Snapshot
@@ -18,7 +18,7 @@ CAPTURED_WITHIN = timedelta(hours=48)
 KEPT_FOR = timedelta(days=90)
 """After the decision: the sixty days of an appeal and its answer. Then the photo goes, the record stays."""
 REMEMBERED = timedelta(days=400)
-A_DAY = limits.Limit("snapshots", 20, 86_400)
+A_DAY = 20
 
 SNAPSHOT_TOO_OLD = declare(
     "snapshot_too_old",
@@ -61,7 +61,7 @@ def send(
         raise NO_PHOTO_SCENARIO(scenario=scenario)
     if taken_at < at - CAPTURED_WITHIN:
         raise SNAPSHOT_TOO_OLD(taken_at=taken_at.isoformat())
-    limits.take(A_DAY, str(person_id))
+    _not_too_many(person_id, at)
     photo = _photo(medium_id, person_id)
     act = Act(
         program_id=program_id,
@@ -142,6 +142,12 @@ def thin(*, at: datetime) -> int:
         {"at": at, "ids": [row.medium_id for row in found if row.medium_id is not None]})  # fmt: skip
     run("update snapshots set thinned_at = %(at)s where id = any (%(ids)s::bigint[])", {"at": at, "ids": ids})
     return len(ids)
+
+
+def _not_too_many(person_id: int, at: datetime) -> None:
+    lately = (Snapshot.person_id == person_id, Snapshot.sent_at > at - timedelta(days=1), Snapshot.sent_at <= at)
+    if (session().scalar(select(func.count()).select_from(Snapshot).where(*lately)) or 0) >= A_DAY:
+        raise TOO_MANY(retry_after=3_600, limit="snapshots")
 
 
 def _photo(medium_id: int, person_id: int) -> Any:

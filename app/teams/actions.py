@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, text
 
 from app import audit, events, limits, notices, outbox, programs, safety
 from app.db import connection, session
-from app.errors import INVALID_FIELD, NOT_FOUND, Kind, declare
+from app.errors import INVALID_FIELD, NOT_FOUND, TOO_MANY, Kind, declare
 from app.programs import NOT_A_MEMBER
 from app.teams.models import KINDS, MOST, Team, TeamMember
 from app.teams.queries import by_code, shown_name
 
 TEAM_NAME = "team_name"
 MOST_GROUPS = 20
-FOUNDING = limits.Limit("team-founding", 20, 86_400)
+MOST_FOUNDED = 20
+"""In a day, by one person."""
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 
 IN_A_TEAM = declare(
@@ -62,8 +63,8 @@ def found(*, program_id: int, person_id: int, kind: str, name: str, at: datetime
     if kind not in KINDS or not 2 <= most <= MOST[kind]:
         expected = f"应在 2 到 {MOST[kind]} 之间|must lie between 2 and {MOST[kind]}"
         raise INVALID_FIELD(fields=[{"field": "size_most", "expected": expected}])
-    limits.take(FOUNDING, str(person_id))
     _free(program_id, person_id, kind)
+    _founds_not_too_many(person_id, at)
     team = Team(program_id=program_id, kind=kind, captain_id=person_id, code=_new_code(), size_most=most, created_at=at)
     session().add(team)
     session().flush()
@@ -215,6 +216,12 @@ def _free(program_id: int, person_id: int, kind: str) -> None:
         raise IN_A_TEAM()
     if kind == "group" and count >= MOST_GROUPS:
         raise TOO_MANY_GROUPS(most=MOST_GROUPS)
+
+
+def _founds_not_too_many(person_id: int, at: datetime) -> None:
+    lately = (Team.captain_id == person_id, Team.created_at > at - timedelta(days=1), Team.created_at <= at)
+    if (session().scalar(select(func.count()).select_from(Team).where(*lately)) or 0) >= MOST_FOUNDED:
+        raise TOO_MANY(retry_after=3_600, limit="team-founding")
 
 
 def _seat(team: Team, person_id: int, seat: int, at: datetime) -> None:

@@ -117,6 +117,16 @@ def test_the_same_post_again_is_the_first_and_other_words_are_refused(city: Worl
     assert refused(partial(write, body="二", medium_ids=[])) == "idempotency_conflict"
 
 
+def test_thirty_posts_a_day_and_not_one_more(city: World) -> None:
+    ann, *_ = city.people
+    for number in range(community.POSTS_A_DAY):
+        post(city, ann, ref=f"n{number}", shown=False)
+    write = partial(community.write_post, program_id=city.program_id, person_id=ann, client_ref="more", body="又")
+    assert refused(partial(write, medium_ids=[], at=AT)) == "too_many"
+    with transaction():
+        write(medium_ids=[], at=AT + timedelta(days=1, seconds=1))
+
+
 def test_whoever_blocks_is_not_met_either(city: World) -> None:
     ann, ben, cleo, *_ = city.people
     anns, bens = post(city, ann), post(city, ben, ref="b")
