@@ -158,8 +158,10 @@ def _no_shows(found: Gathering, at: datetime) -> None:
           state = case when s.state = 'waiting' then 'cancelled'
                        when exists (select from gathering_attendances a
                                     where a.gathering_id = s.gathering_id and a.person_id = s.person_id)
-                       then 'attended' else 'no_show' end
+                       then 'attended'
+                       when s.person_id = %(host)s then 'cancelled'  -- showed the code to the others, and scanned none
+                       else 'no_show' end
         where s.gathering_id = %(id)s and s.state in ('signed', 'waiting')
         """,
-        {"id": found.id, "at": at},
+        {"id": found.id, "at": at, "host": found.host_id},
     )

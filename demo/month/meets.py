@@ -90,7 +90,7 @@ def _meetings(mine: Sequence[Somebody], seed: int, on: date) -> None:
                 at=starts - timedelta(minutes=30),
             )  # fmt: skip
             number, open_still = made.id, made.state == "open"
-        for place, one in enumerate(others if open_still else []):
+        for place, one in enumerate([host, *others] if open_still else []):
             at = starts + timedelta(minutes=3, seconds=place)
             with transaction():
                 text = gatherings.screen(gathering_id=number, person_id=host.person_id, place=None, at=at).text

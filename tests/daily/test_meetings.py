@@ -112,6 +112,17 @@ def test_by_methodology_only_a_declared_trip_avoids_grams(office: World) -> None
     assert settle(meeting) == 0
 
 
+def test_a_host_who_only_shows_the_code_is_no_absentee(office: World) -> None:
+    meeting = register(office)
+    trip(office, meeting, 3, "40")
+    for person in (1, 2):
+        scan(office, meeting, person, BEGINS)
+    settle(meeting)
+    query = text("select person_id, state from gathering_sign_ups where gathering_id = :g")
+    states: dict[int, str] = {row[0]: row[1] for row in connection().execute(query, {"g": meeting})}
+    assert states == {office.people[0]: "cancelled", office.people[3]: "no_show"}
+
+
 def test_a_meeting_of_one_is_none(office: World) -> None:
     meeting = register(office)
     trip(office, meeting, 1, "40")
