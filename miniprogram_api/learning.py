@@ -178,8 +178,7 @@ def put_read(login: Login, article_id: int) -> Response:
 @citizen()
 @gives(AttemptShown, status=201)
 @refuses(
-    NOT_FOUND, NOT_A_MEMBER, learning.QUIZ_CLOSED, learning.READ_FIRST, learning.PASSED_ALREADY,
-    learning.NO_ATTEMPTS_LEFT,
+    NOT_FOUND, learning.QUIZ_CLOSED, learning.READ_FIRST, learning.PASSED_ALREADY, learning.NO_ATTEMPTS_LEFT,
 )  # fmt: skip
 def post_attempt(login: Login, quiz_id: int) -> Response:
     """Begin an attempt

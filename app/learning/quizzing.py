@@ -16,7 +16,6 @@ from app import clock, funding, programs, records, sources
 from app.db import connection, session
 from app.errors import INVALID_FIELD, NOT_FOUND, Kind, declare
 from app.learning.models import Question, Quiz, QuizAttempt
-from app.programs import NOT_A_MEMBER
 from app.records import Act, Taken
 
 LATE = timedelta(seconds=5)
@@ -68,13 +67,11 @@ class Result:
 def start(*, quiz_id: int, person_id: int, at: datetime) -> tuple[QuizAttempt, Quiz, list[Question], bool]:
     """Begin an attempt, or go on with the one that runs; answers whether it is new.
 
-    Raises NOT_FOUND, NOT_A_MEMBER, QUIZ_CLOSED, READ_FIRST, PASSED_ALREADY, NO_ATTEMPTS_LEFT.
+    Raises NOT_FOUND (also outside of the person's programs), QUIZ_CLOSED, READ_FIRST, PASSED_ALREADY, NO_ATTEMPTS_LEFT.
     """
     quiz = session().get(Quiz, quiz_id)
-    if quiz is None:
+    if quiz is None or not programs.is_member(quiz.program_id, person_id):
         raise NOT_FOUND(quiz=str(quiz_id))
-    if not programs.is_member(quiz.program_id, person_id):
-        raise NOT_A_MEMBER()
     funding.lock_wallets([(person_id, quiz.program_id)], at=at)
     turn = round_of(quiz, at)
     query = select(QuizAttempt).where(
