@@ -28,10 +28,11 @@ WAITLIST = "mall.waitlist"
 STOCK_LOW = "mall.stock_low"
 EXPIRED_MONEY = "orders.expired_money"
 CHALLENGE_CORRECT = "challenges.correct"
+LEVEL_REWARDS = "levels.reward"
 
 ALL: tuple[str, ...] = (
     *(PAY_PENDING, PAYMENT_LOOK, REFUND_LOOK, ORDER_END, CHECK_TEXT, CHECK_MEDIUM, MESSAGE, HEARD, REVIVE, GREEN),
-    *(CHALLENGE_CORRECT,),
+    *(CHALLENGE_CORRECT, LEVEL_REWARDS),
     *(WAITLIST, STOCK_LOW, EXPIRED_MONEY),
 )
 

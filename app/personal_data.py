@@ -24,8 +24,10 @@ from app.errors import NOT_FOUND, Kind, declare
 from app.funding import personal as funding
 from app.gatherings import personal as gatherings
 from app.green import personal as green
+from app.grove import personal as grove
 from app.leaderboards import personal as leaderboards
 from app.learning import personal as learning
+from app.levels import personal as levels
 from app.mall import personal as mall
 from app.media import personal as media
 from app.merchants import personal as merchants
@@ -85,6 +87,8 @@ FEATURES: tuple[Personal, ...] = (
     surveys,
     appeals,
     challenges,
+    grove,
+    levels,
     checkins,
     gatherings,
     learning,

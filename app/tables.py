@@ -9,10 +9,12 @@ from app.community import models as _community  # noqa: F401
 from app.funding import models as _funding  # noqa: F401
 from app.gatherings import models as _gatherings  # noqa: F401
 from app.green import models as _green  # noqa: F401
+from app.grove import models as _grove  # noqa: F401
 from app.imports import models as _imports  # noqa: F401
 from app.leaderboards import models as _leaderboards  # noqa: F401
 from app.learning import models as _learning  # noqa: F401
 from app.ledger import models as _ledger  # noqa: F401
+from app.levels import models as _levels  # noqa: F401
 from app.mall import models as _mall  # noqa: F401
 from app.media import models as _media  # noqa: F401
 from app.merchants import models as _merchants  # noqa: F401

@@ -17,7 +17,7 @@ from app.db import session, transaction
 from app.errors import NOT_FOUND
 from app.funding import AwardRequest
 from app.funding.models import Budget
-from commands import business, challenges, orders, payments, settlement, support, welfare, windup
+from commands import business, challenges, levels, orders, payments, settlement, support, welfare, windup
 from commands.shared import actor, actor_option, json_option, refused_with_words, show
 
 group = AppGroup("approvals", help="What waits for a second person.")
@@ -102,6 +102,7 @@ EXECUTORS: dict[str, Callable[[dict[str, Any], Approval, datetime], str]] = {
     REVERSE: _reverse,
     **business.EXECUTORS,
     **challenges.EXECUTORS,
+    **levels.EXECUTORS,
     **payments.EXECUTORS,
     **orders.EXECUTORS,
     **settlement.EXECUTORS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from app import challenges, clock, funding
+from app import challenges, clock, funding, levels
 from app.db import retrying, transaction
 
 
@@ -49,3 +49,40 @@ def correct(challenge_id: int, person_ids: Sequence[int]) -> int:
             return challenges.correct(challenge_id=challenge_id, person_ids=person_ids, at=clock.now())
 
     return retrying(command)
+
+
+def reward_levels(program_id: int, person_ids: Sequence[int], taken: bool) -> int:
+    """Bonuses of levels that were reached, and badges; after a reversal what is not carried any more goes."""
+
+    def command() -> int:
+        with transaction():
+            at = clock.now()
+            moved = levels.reward(program_id=program_id, person_ids=person_ids, taken=taken, at=at)
+            return moved + levels.refresh_badges(program_id, person_ids, taken=taken, at=at)
+
+    return retrying(command)
+
+
+def review_on_the_first() -> int:
+    """Levels by the twelve months up to now, down too, on the first of a month; answers how many changed."""
+    return review_levels() if clock.business_day(clock.now()).day == 1 else 0
+
+
+def review_levels() -> int:
+    """Levels by the twelve months up to now; answers how many changed."""
+    with transaction():
+        found = levels.programs_with_levels()
+    changed = 0
+    for program_id in found:
+        after = 0
+        while True:
+            after, moved = retrying(partial(_review, program_id, after))
+            changed += moved
+            if after == 0:
+                break
+    return changed
+
+
+def _review(program_id: int, after: int) -> tuple[int, int]:
+    with transaction():
+        return levels.review(program_id=program_id, after=after, at=clock.now())

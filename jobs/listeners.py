@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import till
-from app import challenges, checkins, clock, events, funding, green, later, leaderboards, redemptions
+from app import challenges, checkins, clock, events, funding, green, grove, later, leaderboards, levels, redemptions
 from app.payments import trade
 from app.redemptions import risk, telling
 
@@ -122,6 +122,18 @@ def _challenges(heard: Sequence[Event]) -> None:
         later.defer(later.CHALLENGE_CORRECT, challenge_id=challenge_id, person_ids=people)
 
 
+def _levels(heard: Sequence[Event]) -> None:
+    """Levels follow the months' scores, which the boards' listener has brought up to date before; badges by a job."""
+    for kind, taken in ((events.RECORD_COUNTED, False), (events.RECORD_REVERSED, True)):
+        found = [one for event in heard if event.event == kind for one in event.payload["record_ids"]]
+        levels.heard(found, reversed_too=taken, at=clock.now())
+
+
+def _trees(heard: Sequence[Event]) -> None:
+    """Trees that have what they need are full-grown."""
+    grove.heard([one for event in heard for one in event.payload["record_ids"]], at=clock.now())
+
+
 def _person_in_challenges(heard: Sequence[Event]) -> None:
     for event in heard:
         challenges.forget_person(event.payload["person_id"])
@@ -141,5 +153,7 @@ LISTENERS: tuple[Listener, ...] = (
     Listener(
         "challenges", frozenset({events.RECORD_COUNTED, events.RECORD_REVERSED, events.CHALLENGE_JOINED}), _challenges
     ),
+    Listener("grove", frozenset({events.RECORD_COUNTED}), _trees),
+    Listener("levels", frozenset({events.RECORD_COUNTED, events.RECORD_REVERSED}), _levels),
     Listener("challenges-person", frozenset({events.PERSON_CHANGED, events.PERSON_DELETED}), _person_in_challenges),
 )

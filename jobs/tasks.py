@@ -196,6 +196,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     later.STOCK_LOW: mall.tell_low,
     later.EXPIRED_MONEY: mall.refund_expired,
     later.CHALLENGE_CORRECT: contest.correct,
+    later.LEVEL_REWARDS: contest.reward_levels,
 }
 
 CRON: tuple[Cron, ...] = (
@@ -215,6 +216,7 @@ CRON: tuple[Cron, ...] = (
     Cron("welfare.return_due", "*/10 * * * *", return_gifts),
     Cron("snapshots.look_after", "*/10 * * * *", social.look_after_snapshots),
     Cron("appeals.tell_late", "20 1 * * *", social.tell_late_appeals),
+    Cron("levels.review", "15 16 * * *", contest.review_on_the_first),
     Cron("challenges.settle", "*/5 * * * *", contest.settle),
     Cron("sources.purge_nonces", "*/15 * * * *", purge_nonces),
     Cron("payments.sweep", "* * * * *", payments.sweep),

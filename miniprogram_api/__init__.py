@@ -21,8 +21,10 @@ from miniprogram_api import (
     community,
     consents,
     gatherings,
+    grove,
     home,
     learning,
+    levels,
     mall,
     me,
     media,
@@ -59,7 +61,7 @@ SUBJECTS = (
     *(mall, orders, cart, addresses, payments, codes, shops, business, offers, offline, statements, welfare, notices),
     *(media, steps, phone, messages, scenes),
     *(checkins, gatherings, meetings, learning),
-    *(challenges,),
+    *(challenges, levels, grove),
     *(teams, appeals, community, surveys, snapshots),
 )
 

@@ -176,13 +176,14 @@ def with_boosts(requests: Sequence[AwardRequest]) -> list[AwardRequest]:
     """The requests, and for each boost in force at the act a bonus of its own with the rule's name (domain.md 6)."""
     records = [request for request in requests if request.record_id is not None]
     boosts = _boosts(records)
+    levels = _levels(records, boosts)
     terms = TermsBook(request.program_id for request in records)
     bonuses = []
     for request in records:
         # The cap holds for the whole multiplier: the act itself is the first 1×.
         rooms = terms.at(request.program_id, request.occurred_at).multiplier_cap_bps - BPS
         for boost in boosts.get(request.program_id, ()):
-            if _applies(boost, request):
+            if _applies(boost, request, levels):
                 extra = min(boost.multiplier_bps - BPS, rooms)
                 if extra > 0:
                     bonuses.append(_bonus(request, boost, extra))
@@ -382,9 +383,26 @@ def _program_boosts(program_id: int) -> list[Any]:
     return list(connection().execute(select(Boost).where(Boost.program_id == program_id).order_by(Boost.id)))
 
 
-def _applies(boost: Boost, request: AwardRequest) -> bool:
+_LEVELS = """
+    select m.program_id, m.person_id, m.level from memberships m
+    where m.person_id = any (%(people)s::bigint[]) and m.program_id = any (%(programs)s::bigint[]) and m.level > 0
+"""
+
+
+def _levels(requests: Sequence[AwardRequest], boosts: Mapping[int, list[Any]]) -> dict[tuple[int, int], int]:
+    """The levels of the persons, asked only where a program has boosts for levels."""
+    programs = [program for program, rules in boosts.items() if any(rule.level is not None for rule in rules)]
+    if not programs:
+        return {}
+    people = sorted({request.person_id for request in requests})
+    rows = run(_LEVELS, {"people": people, "programs": programs})
+    return {(row.program_id, row.person_id): row.level for row in rows}
+
+
+def _applies(boost: Boost, request: AwardRequest, levels: Mapping[tuple[int, int], int]) -> bool:
     return (
         boost.starts_at <= request.occurred_at < boost.ends_at
+        and boost.level in (None, levels.get((request.program_id, request.person_id)))
         and boost.scenario_id in (None, request.scenario_id)
         and boost.person_id in (None, request.person_id)
     )

@@ -168,12 +168,14 @@ class CapUse(Model):
 
 
 class Boost(Model):
-    """A rule that multiplies credits of a scenario for a time (never grams). Written by levels and campaigns."""
+    """A rule that multiplies credits of a scenario for a time (never grams): of everybody, of one person, or of whoever
+    has a ``level`` when the act is counted. Written by levels and campaigns."""
 
     __tablename__ = "boosts"
     __table_args__ = (
         CheckConstraint("multiplier_bps > 10000", name="multiplies"),
         CheckConstraint("ends_at > starts_at", name="span"),
+        CheckConstraint("level > 0 and person_id is null", name="level"),
         Index("ix_boosts_program", "program_id", "starts_at"),
     )
 
@@ -185,6 +187,7 @@ class Boost(Model):
     multiplier_bps: Mapped[int]
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
+    level: Mapped[int | None]
 
 
 class BudgetReserve(Model):

@@ -59,3 +59,26 @@ left join lateral (
                                                               where s.budget_id = r.budget_id))
 ) m on true
 where r.credits <> m.credits or r.fen <> m.fen;
+
+-- LEV-1 light: A membership's level is the one computed, where its program has levels; a level's bonus that stands is paid
+-- or waits, and is of its own person.
+select m.program_id, m.person_id, m.level, l.level as computed, null::bigint as award_id from memberships m
+join person_levels l on l.program_id = m.program_id and l.person_id = m.person_id where m.level <> l.level
+union all
+select b.program_id, b.person_id, b.level, null, b.award_id from level_bonuses b join awards a on a.id = b.award_id
+where a.person_id <> b.person_id or (not b.taken_back and a.state in ('reversed', 'cancelled'));
+
+-- LEV-2: Each level of a person is where its changes lead, one after the other without a gap.
+select l.program_id, l.person_id, l.level, c.to_level as said from person_levels l
+left join lateral (select to_level from level_changes c where c.program_id = l.program_id and c.person_id = l.person_id
+                   order by id desc limit 1) c on true
+where l.level <> coalesce(c.to_level, 0)
+union all
+select x.program_id, x.person_id, x.from_level, x.before from (
+  select c.*, lag(c.to_level, 1, 0::bigint) over (partition by c.program_id, c.person_id order by c.id) as before
+  from level_changes c
+) x where x.from_level <> x.before;
+
+-- GRV-1: A tree that was given is full-grown, and its gift is of its owner, once and of the same program.
+select t.id as tree_id, t.gift_id from trees t left join gifts g on g.id = t.gift_id
+where t.gift_id is not null and (t.full_at is null or g.person_id <> t.person_id or g.client_ref <> 'tree:' || t.id);

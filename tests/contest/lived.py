@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from app import levels
 from app.challenges import Challenge
+from app.db import transaction
 from tests.contest import field
 from tests.world import AT, World
 
 DAY = timedelta(days=1)
+
+
+LEVELS = """
+[[levels]]
+code = "sprout"
+grams = 1
+name = { zh = "新芽" }
+"""
 
 
 def begin(here: World) -> Challenge:
@@ -28,3 +38,11 @@ def end(goal: Challenge) -> None:
     """Settled: whoever rode has a prize, and the rest of the reserve has gone back."""
     field.settle(goal, at=goal.closes_at + DAY)
     assert field.wins(goal)
+
+
+def climb(here: World) -> None:
+    """Levels begin, and somebody's acts of before have reached the first."""
+    with transaction():
+        levels.put(program_id=here.program_id, content=levels.parse(LEVELS), actor="operator:lin", at=AT)
+    with transaction():
+        levels.refresh(here.program_id, here.people[:3], cause="rules", at=AT)

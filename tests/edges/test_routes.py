@@ -19,6 +19,7 @@ from app import (
     appeals,
     community,
     gatherings,
+    grove,
     learning,
     media,
     merchants,
@@ -203,6 +204,16 @@ def _gift_of(person_id: int) -> int:
         return welfare.give(person_id=person_id, program_id=made.program_id, at=now(), **wanted).gift.id
 
 
+def _tree_of(person_id: int) -> int:
+    """A tree that has just been planted."""
+    rules = 'starts = 2026-01-01T00:00:00+08:00\n[[shapes]]\ncode = "fir"\ngrams = 9\nname = { zh = "杉" }\n'
+    with transaction():
+        made = world.build(people=0, at=now() - timedelta(days=2))
+        world.join(programs.by_code(made.code), person_id=person_id, at=now() - timedelta(days=2))
+        grove.put(program_id=made.program_id, content=grove.parse(rules), actor="operator:lin", at=now())
+        return grove.plant(program_id=made.program_id, person_id=person_id, shape="fir", at=now())[0].id
+
+
 def _gathering_of(person_id: int) -> int:
     """A meeting that goes on, with the person as its host."""
     with transaction():
@@ -329,6 +340,7 @@ OWNED: dict[str, Callable[[int], int]] = {
     "vehicle_id": _vehicle_of,
     "account_id": _account_of,
     "gift_id": _gift_of,
+    "tree_id": _tree_of,
     "gathering_id": _gathering_of,
     "article_id": _article_of,
     "quiz_id": _quiz_of,

@@ -83,6 +83,7 @@ def busy(*, people: int = 6) -> Books:
     settled.settle(here)
     lived.end(goal)
     _boards(here)
+    lived.climb(here)
     return Books(here, clerk, [order.order_id for order in placed], again)
 
 

@@ -315,6 +315,14 @@ PLANTS = (
         (trigger("challenge_results", "challenge_results_append_only"),),
     ),
     Plant("CHL-6", "update budget_reserves set credits = credits + 1"),
+    Plant("LEV-1", "update memberships set level = 3 where person_id = (select min(person_id) from person_levels)"),
+    Plant("LEV-2", "update person_levels set level = level + 1"),
+    Plant(
+        "GRV-1",
+        "insert into trees (program_id, person_id, number, shape, name, name_en, season, needs_mg, planted_at, full_at,"
+        " certificate_no, gift_id) select program_id, person_id, 1, 'x', 'x', 'x', '2026-Q4', 1, now(), now(), 'T1', id"
+        " from gifts limit 1",
+    ),
     Plant("DUR-1", "set local synchronous_commit = off"),
     Plant("GEN-1", "alter table entries disable trigger entries_balance"),
 )
