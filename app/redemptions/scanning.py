@@ -1,5 +1,5 @@
 """Scan codes: look, redeem, undo. One call of the database spends a code, draws the sponsors' money and accrues what we
-owe the merchant (``redeem_code`` in migrations/sql/0012_merchants.sql)."""
+owe the merchant (``redeem_codes`` in migrations/sql/0015_scans.sql)."""
 
 from __future__ import annotations
 
