@@ -11,7 +11,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from marshmallow import fields
 
-from app import clock, leaderboards, programs
+from app import clock, leaderboards, programs, teams
 from app.clock import now
 from app.errors import NOT_FOUND
 from app.leaderboards import BOARD_UNKNOWN, Board, Line, Mine, Seen
@@ -23,7 +23,7 @@ from edge.answers import answer
 from edge.language import language
 from edge.routes import asks, gives, refuses
 from miniprogram_api.guards import citizen
-from miniprogram_api.show import avatar, either
+from miniprogram_api.show import avatar, either, when
 
 routes = APIBlueprint("boards", __name__, tag="Boards")
 
@@ -34,6 +34,7 @@ UNIT_KINDS = {
     "neighbourhood": "neighbourhood",
     "district": "district",
 }
+TEAM = "team"
 LARGEST_PAGE, DEEPEST = 100, 10_000_000
 Parts = tuple[tuple[bytes, str], bytes]
 """What is the same for everybody, as bytes with a digest, and what is mine, as bytes too."""
@@ -98,6 +99,139 @@ class BoardPage(schemas.Answer):
     me = fields.Nested(MyRow, required=True, allow_none=True, metadata={"description": "null off the board"})
 
 
+class ClosedBoard(schemas.Answer):
+    period = fields.String(required=True)
+    starts_on = fields.String(required=True)
+    ends_on = fields.String(required=True)
+    total = fields.Integer(required=True)
+    frozen_at = fields.String(required=True)
+    rank = fields.Integer(required=True, allow_none=True, metadata={"description": "mine, or my team's or org-unit's"})
+    score = fields.String(required=True, allow_none=True)
+
+
+class History(schemas.Answer):
+    unit = fields.String(required=True)
+    items = fields.List(fields.Nested(ClosedBoard), required=True)
+    next_before = fields.String(required=True, allow_none=True, metadata={"description": "`before` of the next page"})
+
+
+class HistoryQuery(schemas.Request):
+    before = schemas.Pattern(
+        r"20[0-9]{2}-[0-9WQ\-]{2,5}",
+        expected="如 2026-11-24|such as 2026-11-24",
+        load_default=None,
+        metadata={"description": "periods before this one; the newest without it"},
+    )
+    limit = schemas.QueryInteger(least=1, most=50, load_default=12)
+
+
+class AmongLine(BoardLine):
+    mine = fields.Boolean(required=True)
+
+
+class AmongUs(schemas.Answer):
+    team_id = fields.String(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True, metadata={"description": "group (friends) or team"})
+    unit = fields.String(required=True)
+    period = fields.String(required=True)
+    total_score = fields.String(required=True, metadata={"description": "of the lines shown"})
+    lines = fields.List(fields.Nested(AmongLine), required=True)
+
+
+@routes.get(PATH + "/history")
+@citizen()
+@asks(HistoryQuery)
+@gives(History)
+@refuses(NOT_FOUND, BOARD_UNKNOWN, NOT_A_MEMBER)
+def get_history(login: Login, query: dict[str, Any], program: str, subject: str, metric: str, period: str) -> Response:
+    """Closed periods
+
+    Newest first, each frozen, with my place on it: of boards of teams or org-units my team's or unit's of today. A
+    period's `period` is the `key` of its board.
+    """
+    found = programs.known(program)
+    board = _board(found.id, subject, metric, period, None)
+    if found.kind == "enterprise" and not programs.is_member(found.id, login.person_id):
+        raise NOT_A_MEMBER(program=program)
+    rows = leaderboards.history(
+        board, _standing_for(board, subject, login.person_id), before=query["before"], limit=query["limit"] + 1
+    )
+    shown, more = rows[: query["limit"]], len(rows) > query["limit"]
+    return answer(
+        {
+            "unit": board.metric,
+            "items": [_closed(period, row) for row in shown],
+            "next_before": shown[-1].key if more else None,
+        }
+    )
+
+
+@routes.get("/teams/<id:team_id>/boards/<code:metric>/<code:period>")
+@citizen()
+@asks(BoardQuery)
+@gives(AmongUs)
+@refuses(NOT_FOUND, BOARD_UNKNOWN)
+def get_among_us(login: Login, query: dict[str, Any], team_id: int, metric: str, period: str) -> Response:
+    """A board among us
+
+    The members of my team or friends' group by what each has in the period, for its members only. Names read as
+    everywhere; whoever has opted out of boards is not shown.
+    """
+    at = now()
+    team, members = teams.by_id(team_id), teams.members(team_id=team_id, at=at)
+    if login.person_id not in members:
+        raise NOT_FOUND(team=str(team_id))
+    board = _board(team.program_id, "person", metric, period, query["key"])
+    lines = leaderboards.members_lines(board, members)
+    seen = leaderboards.seen(line.subject_id for line in lines)
+    return answer(
+        {
+            "team_id": str(team.id),
+            "name": teams.shown_name(team),
+            "kind": team.kind,
+            "unit": board.metric,
+            "period": board.period.key,
+            "total_score": str(sum(line.score for line in lines)),
+            "lines": [
+                {
+                    **_line(line, seen[line.subject_id].name, seen[line.subject_id].avatar_url),
+                    "mine": line.subject_id == login.person_id,
+                }
+                for line in lines
+            ],
+        }
+    )
+
+
+def _standing_for(board: Board, subject: str, person_id: int) -> int | None:
+    """Whose place in history is mine: I, my team, or the smallest of my org-units that is shown."""
+    if subject == "person":
+        return person_id
+    if subject == TEAM:
+        team = teams.of(person_id=person_id, program_id=board.program_id)
+        return team.id if team else None
+    visible = leaderboards.visible_units(board.program_id)
+    mine = programs.units_of(board.program_id, person_id)
+    wanted = UNIT_KINDS[subject]
+    return next((one for one in mine if one in visible and wanted in (None, visible[one].kind)), None)
+
+
+def _closed(kind: str, row: leaderboards.Closed) -> dict[str, Any]:
+    period = clock.period_by_key(kind, row.key)
+    if period.end_day is None:
+        raise AssertionError("a closed period has ended")
+    return {
+        "period": row.key,
+        "starts_on": period.first_day.isoformat(),
+        "ends_on": (period.end_day - timedelta(days=1)).isoformat(),
+        "total": row.total,
+        "frozen_at": when(row.frozen_at),
+        "rank": row.rank,
+        "score": None if row.score is None else str(row.score),
+    }
+
+
 @routes.get(PATH)
 @citizen(ahead=True)
 @asks(PageQuery)
@@ -106,16 +240,18 @@ class BoardPage(schemas.Answer):
 def get_board(login: Login, query: dict[str, Any], program: str, subject: str, metric: str, period: str) -> Response:
     """A board
 
-    `person`, `unit` (every org-unit) or one kind of them (`district`, `department`, `neighbourhood`), by `grams` or
-    `credits`, of a `day`, `week`, `month`, `season` or of `all` time. Persons in an enterprise's program are for its
-    members. ETag and If-None-Match spare the transfer.
+    `person`, `team`, `unit` (every org-unit) or one kind of them (`district`, `department`, `neighbourhood`), by
+    `grams` or `credits`, of a `day`, `week`, `month`, `season` or of `all` time. Persons in an enterprise's program are
+    for its members. ETag and If-None-Match spare the transfer.
     """
     found = programs.known(program)
     board = _board(found.id, subject, metric, period, query["key"])
     if found.kind == "enterprise" and not programs.is_member(found.id, login.person_id):
         raise NOT_A_MEMBER(program=program)
     page = program, login.person_id, query["start"], query["limit"]
-    (common, digest), own = _units(board, subject, *page) if subject in UNIT_KINDS else _persons(board, *page)
+    parts = _teams(board, *page) if subject == TEAM else None
+    parts = parts or (_units(board, subject, *page) if subject in UNIT_KINDS else _persons(board, *page))
+    (common, digest), own = parts
     etag = f'"{digest}{_digest(own)}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=2", "Vary": "Authorization, Accept-Language"}
     if request.headers.get("If-None-Match") == etag:
@@ -139,14 +275,18 @@ def get_my_rank(login: Login, query: dict[str, Any], program: str, subject: str,
         own = _own_unit(board, login.person_id, lines)
         mine = Mine(own, [], len(lines))
     else:
-        mine = leaderboards.my_rank(board, login.person_id, at=now())
+        mine = _mine_alone(board, subject, login.person_id)
     place = None if mine.line is None else _place(mine.line)
     return answer({"period": board.period.key, "unit": board.metric, "total": mine.total, "me": place})
 
 
 def _board(program_id: int, subject: str, metric: str, period: str, key: str | None) -> Board:
     """The board that an address names. Raises BOARD_UNKNOWN."""
-    if (subject != "person" and subject not in UNIT_KINDS) or metric not in METRICS or period not in clock.PERIODS:
+    if (
+        (subject not in ("person", TEAM) and subject not in UNIT_KINDS)
+        or metric not in METRICS
+        or period not in clock.PERIODS
+    ):
         raise BOARD_UNKNOWN(subject=subject, metric=metric, period=period)
     try:
         return leaderboards.board_of(
@@ -193,6 +333,27 @@ def _page(board: Board, program: str, start: int, limit: int, under: str) -> tup
         )
         leaderboards.keep(board, under, body)
     return body, _digest(body)
+
+
+def _mine_alone(board: Board, subject: str, person_id: int) -> Mine:
+    if subject != TEAM:
+        return leaderboards.my_rank(board, person_id, at=now())
+    team = teams.of(person_id=person_id, program_id=board.program_id)
+    return leaderboards.my_rank(board, team.id if team else 0, at=now())
+
+
+def _teams(board: Board, program: str, person_id: int, start: int, limit: int) -> Parts:
+    """Teams against each other; mine is the one that I am in now."""
+    at = now()
+    found = leaderboards.page(board, offset=start - 1, limit=limit, at=at)
+    content = _common(board, program, found.total, found.frozen, start, limit)
+    team = teams.of(person_id=person_id, program_id=board.program_id)
+    mine = leaderboards.my_line(board, team.id, at=at) if team else Mine(None, [], 0)
+    names = teams.names({line.subject_id for line in (*found.lines, *mine.around)})
+    content["lines"] = [_line(line, names[line.subject_id]) for line in found.lines]
+    body = _bytes(content)
+    around = [_line(line, names[line.subject_id]) for line in mine.around]
+    return (body, _digest(body)), NOBODY if mine.line is None else _own(mine.line, _bytes(around)[1:-1])
 
 
 def _units(board: Board, subject: str, program: str, person_id: int, start: int, limit: int) -> Parts:

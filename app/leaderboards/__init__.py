@@ -1,5 +1,6 @@
 """Leaderboards: PostgreSQL holds the scores, Redis the ranks; one command rebuilds; closed ones freeze."""
 
+from app.leaderboards.among import Closed, history, members_lines
 from app.leaderboards.boards import METRICS, SUBJECTS, Board, board_of
 from app.leaderboards.closing import freeze, freeze_due
 from app.leaderboards.ladders import Ladder, around, forget_name, place, top
@@ -28,6 +29,7 @@ __all__ = [
     "NEIGHBOURS",
     "SUBJECTS",
     "Board",
+    "Closed",
     "Ladder",
     "Line",
     "Mine",
@@ -45,9 +47,11 @@ __all__ = [
     "freeze",
     "freeze_due",
     "heal",
+    "history",
     "is_frozen",
     "keep",
     "kept",
+    "members_lines",
     "my_line",
     "my_rank",
     "page",

@@ -1,8 +1,8 @@
 """Which boards there are, and the one order on them.
 
-A board is a program × subjects (persons or org-units) × metric (grams or credits earned) × period. Its order is the
-rank score: the value plus a fraction below one that is larger the earlier the value was reached, so ties go to whoever
-was first; equal to the second, the larger id as text. PostgreSQL and Redis use the same number, computed once in SQL.
+A board is a program × subjects (persons, org-units or teams) × metric (grams or credits earned) × period. Its order is
+the rank score: the value plus a fraction below one that is larger the earlier the value was reached, so ties go to
+whoever was first; equal to the second, the larger id as text. PostgreSQL and Redis use the same number, computed once in SQL.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import date
 from app import clock
 from app.clock import Period
 
-SUBJECTS = ("person", "unit")
+SUBJECTS = ("person", "unit", "team")
 METRICS = ("mg", "credits")
 
 

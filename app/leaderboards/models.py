@@ -1,8 +1,8 @@
 """Tables of leaderboards: scores (the truth), and the frozen result of closed periods.
 
-``subject_kind``: ``person``, ``unit`` (an org-unit of any level, districts included). One row holds both metrics; the
-rank score that Redis gets is the value plus a fraction that is larger the earlier it was reached (ties by who was
-first), so that PostgreSQL and Redis have one and the same order.
+``subject_kind``: ``person``, ``unit`` (an org-unit of any level, districts included), ``team``. One row holds both
+metrics; the rank score that Redis gets is the value plus a fraction that is larger the earlier it was reached (ties by
+who was first), so that PostgreSQL and Redis have one and the same order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Score(Model):
 
     __tablename__ = "scores"
     __table_args__ = (
-        CheckConstraint("subject_kind in ('person','unit')", name="subject_kind"),
+        CheckConstraint("subject_kind in ('person','unit','team')", name="subject_kind"),
         CheckConstraint("period_kind in ('day','week','month','season','all')", name="period_kind"),
         Index("ix_scores_mg", "program_id", "subject_kind", "period_kind", "period_key", "mg_rank"),
         Index("ix_scores_credits", "program_id", "subject_kind", "period_kind", "period_key", "credits_rank"),

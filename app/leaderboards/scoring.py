@@ -29,7 +29,8 @@ PERIODS_OF = """
     ) as p (kind, key, starts)
 """
 
-# One row per subject that an act counts for: the person, and the org-unit with everything above it.
+# One row per subject that an act counts for: the person, the org-unit with everything above it, and the team that the
+# person was in when it happened.
 SUBJECTS_OF = """
     select a.program_id, 'person' as subject_kind, a.person_id as subject_id, a.local_date, a.ended_at, a.mg, a.credits
     from acts a
@@ -37,6 +38,10 @@ SUBJECTS_OF = """
     select a.program_id, 'unit', u.id::bigint, a.local_date, a.ended_at, a.mg, a.credits
     from acts a join org_units o on o.id = a.org_unit_id
     cross join lateral unnest(string_to_array(trim(both '/' from o.path), '/')) as u (id)
+    union all
+    select a.program_id, 'team', m.team_id, a.local_date, a.ended_at, a.mg, a.credits
+    from acts a join team_members m on m.person_id = a.person_id and m.program_id = a.program_id and m.kind = 'team'
+      and m.joined_at <= a.occurred_at and (m.left_at is null or m.left_at > a.occurred_at)
 """
 
 _ADD = """
@@ -67,14 +72,15 @@ _ADD = """
 """
 
 _RECORDS = """
-    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.ended_at, coalesce(d.counted_mg, 0) as mg,
+    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.occurred_at, r.ended_at,
+           coalesce(d.counted_mg, 0) as mg,
            coalesce((select sum(w.credits) from awards w
                      where w.record_id = r.id and w.paid_at = w.created_at), 0) as credits
     from records r left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
     where r.id = any (cast(:ids as bigint[]))
 """
 _AWARDS = """
-    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.ended_at, 0::bigint as mg, w.credits
+    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.occurred_at, r.ended_at, 0::bigint as mg, w.credits
     from awards w join records r on r.id = w.record_id where w.id = any (cast(:ids as bigint[]))
 """
 
@@ -100,14 +106,16 @@ def _run(query: TextClause, ids: Sequence[int]) -> list[Any]:
 
 # All that counts of the subjects' acts, as it stands: what a rebuild and a reversal compute from.
 COUNTING = """
-    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.ended_at, coalesce(d.counted_mg, 0) as mg,
+    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.occurred_at, r.ended_at,
+           coalesce(d.counted_mg, 0) as mg,
            coalesce((select sum(w.credits) from awards w where w.record_id = r.id and w.state = 'paid'), 0) as credits
     from records r left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
     where r.state in ('counted', 'mirrored')
 """
 
 _REVERSED = """
-    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.ended_at, -coalesce(d.counted_mg, 0) as mg,
+    select r.program_id, r.person_id, r.org_unit_id, r.local_date, r.occurred_at, r.ended_at,
+           -coalesce(d.counted_mg, 0) as mg,
            -coalesce((select sum(w.credits) from awards w
                       where w.record_id = r.id and w.state = 'reversed'), 0) as credits
     from records r left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
@@ -125,6 +133,8 @@ _REACHED_AGAIN = statement(
     ), acts as (
       {COUNTING} and r.program_id = any (cast(:programs as bigint[]))
         and (r.person_id in (select subject_id from lost where subject_kind = 'person')
+             or r.person_id in (select m.person_id from team_members m
+                                where m.team_id in (select subject_id from lost where subject_kind = 'team'))
              or r.org_unit_id in (select o.id from org_units o where string_to_array(trim(both '/' from o.path), '/')
                                   && (select array_agg(subject_id::text) from lost where subject_kind = 'unit')))
     ), subjects as ({SUBJECTS_OF}), sums as (

@@ -440,3 +440,8 @@ language sql stable as $$
     and r.tier <> 'E' and r.occurred_at >= since
   group by r.person_id
 $$;
+
+-- Teams stand on boards too.
+alter table scores
+  drop constraint ck_scores_subject_kind,
+  add constraint ck_scores_subject_kind check (subject_kind in ('person','unit','team'));

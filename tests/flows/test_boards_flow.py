@@ -187,7 +187,7 @@ def test_persons_of_an_enterprise_are_for_its_members(ann: Citizen, settle: Call
     ("path", "status", "code"),
     [
         ("person/grams/year", 404, "board_unknown"),
-        ("team/grams/week", 404, "board_unknown"),
+        ("herd/grams/week", 404, "board_unknown"),
         ("person/fen/week", 404, "board_unknown"),
         ("person/grams/week?key=2026-11", 404, "board_unknown"),
         ("person/grams/week?key=2026-W54", 404, "board_unknown"),
