@@ -121,7 +121,8 @@ def check_medium(medium_id: int) -> None:
         return None
     try:
         url = apps().public_base + signed_path(found.name, at)
-        trace_id = wechat.check_media(app.api, url=url, media_type=wechat.IMAGE, scene=wechat.PROFILE, openid=openid)
+        scene = wechat.PROFILE if found.purpose == "avatar" else wechat.SOCIAL_LOG
+        trace_id = wechat.check_media(app.api, url=url, media_type=wechat.IMAGE, scene=scene, openid=openid)
     except errors.NotHereLately:
         return _ask_again(medium_id, at + timedelta(hours=1), "author_away", at)
     except errors.AskedBefore:

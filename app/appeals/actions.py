@@ -84,6 +84,7 @@ def _open(
 
 def answer(*, appeal_id: int, granted: bool, words: str, by: str, at: datetime) -> Appeal:
     """Answer an appeal, and tell the person. Granted, what was decided is taken back as of its day; boards follow.
+    Refused, what was only held is decided too.
 
     Raises NOT_FOUND, STATE_CONFLICT when it is answered, APPEAL_OWN_DECISION, APPEAL_CANNOT_COUNT.
     """
@@ -96,6 +97,8 @@ def answer(*, appeal_id: int, granted: bool, words: str, by: str, at: datetime) 
     subject = SUBJECTS[found.kind]
     if granted:
         subject.restore(found.object_id, by, at)
+    else:
+        subject.uphold(found.object_id, words, by, at)
     found.state = "granted" if granted else "refused"
     found.answer, found.answered_at, found.answered_by = words, at, by
     session().flush()

@@ -39,10 +39,12 @@ class Decision:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A kind of object. ``decision`` locks it and raises NOT_FOUND or NOTHING_TO_APPEAL; ``restore`` takes the decision
-    back; ``done_zh`` and ``done_en`` say what that means."""
+    back; ``uphold`` decides what was only held, with the words of the answer, so that nothing is held for ever;
+    ``done_zh`` and ``done_en`` say what a granted appeal means."""
 
     decision: Callable[[int, int], Decision]
     restore: Callable[[int, str, datetime], None]
+    uphold: Callable[[int, str, str, datetime], None]
     done_zh: str
     done_en: str
 
@@ -88,9 +90,15 @@ def _restore(record_id: int, by: str, at: datetime) -> None:
         raise APPEAL_CANNOT_COUNT(state=taken.state, reason=taken.reason.code if taken.reason else None)
 
 
+def _uphold(record_id: int, words: str, by: str, at: datetime) -> None:
+    (found,) = read(_RECORD, {"id": record_id, "person": 0})
+    if found.state == "held":
+        reviews.reject(record_id=record_id, code="evidence_missing", words=words, by=by, at=at)
+
+
 SUBJECTS: dict[str, Subject] = {
     "record": Subject(
-        _decision, _restore, "记录已恢复，积分、连续打卡、挑战与榜单按行为发生当天计算。",
+        _decision, _restore, _uphold, "记录已恢复，积分、连续打卡、挑战与榜单按行为发生当天计算。",
         "The record counts again: credits, streaks, challenges and boards as of the day of the act.",
     )
 }  # fmt: skip

@@ -129,7 +129,11 @@ def _restore(kind: str, object_id: int, by: str, at: datetime) -> None:
         show_again(kind=kind, object_id=object_id, by=by, at=at)
 
 
+def _uphold(kind: str, object_id: int, words: str, by: str, at: datetime) -> None:
+    if _locked(kind, object_id).state == "held":
+        hide(kind=kind, object_id=object_id, reason="other", words=words, by=by, at=at)
+
+
 for _kind in MODELS:
-    register(
-        _kind, Subject(partial(_decision, _kind), partial(_restore, _kind), "内容已恢复展示。", "It is shown again.")
-    )
+    _parts = (partial(_decision, _kind), partial(_restore, _kind), partial(_uphold, _kind))
+    register(_kind, Subject(*_parts, "内容已恢复展示。", "It is shown again."))

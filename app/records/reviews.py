@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app import audit, clock, funding
+from app import audit, clock, funding, notices
 from app.db import connection
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.records import claims, counting, mirrors, reversal
@@ -28,8 +28,9 @@ REASON_UNKNOWN = declare(
 )
 
 
-def release(*, record_id: int, by: str, at: datetime) -> Taken:
-    """Count a held record after all, by the methodology version of its day. Raises STATE_CONFLICT unless it is held."""
+def release(*, record_id: int, by: str, at: datetime, tell: bool = True) -> Taken:
+    """Count a held record after all, by the methodology version of its day. The person is told, unless the caller says
+    it in words of its own. Raises STATE_CONFLICT unless it is held."""
     record = _locked(record_id, "held")
     work = _work_of(record, at)
     counting.calculate([work])
@@ -43,7 +44,10 @@ def release(*, record_id: int, by: str, at: datetime) -> Taken:
     mirrors.store([work], at)
     write(at=at, claim=[work], count=[work], wallets=wallets)
     _audit(record, "release", by, at, None)
-    return counting.taken(work)
+    done = counting.taken(work)
+    if tell:
+        _tell_released(record, done, at)
+    return done
 
 
 def reject(*, record_id: int, code: str, words: str, by: str, at: datetime) -> None:
@@ -71,7 +75,7 @@ def restore(*, record_id: int, by: str, at: datetime) -> Taken:
     if _was_counted(record_id):
         return _again(record, by, at)
     reversal.mark(record_id, "held", reason("error", ""))
-    return release(record_id=record_id, by=by, at=at)
+    return release(record_id=record_id, by=by, at=at, tell=False)
 
 
 def supersede(*, record_id: int, by_reference: str, at: datetime) -> None:
@@ -81,6 +85,21 @@ def supersede(*, record_id: int, by_reference: str, at: datetime) -> None:
         return
     why = reason("source_correction", by_reference) if by_reference else reason("source_cancelled")
     reversal.take_back(record_id=record_id, state="superseded", why=why, at=at)
+
+
+def _tell_released(record: Any, done: Taken, at: datetime) -> None:
+    if done.state != "counted":
+        return
+    notices.tell(
+        key=f"record:{record.id}:released",
+        person_id=record.person_id,
+        program_id=record.program_id,
+        kind="record.counted",
+        zh=f"您的记录已通过核实并计入，获得 {done.credits} 积分。",
+        en=f"A person has looked at your record and it counts: {done.credits} credits.",
+        details={"record_id": str(record.id)},
+        at=at,
+    )
 
 
 def _was_counted(record_id: int) -> bool:

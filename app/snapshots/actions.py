@@ -86,7 +86,7 @@ def accept(*, snapshot_id: int, by: str, at: datetime) -> Taken:
     """
     found = _locked(snapshot_id)
     _checked(found)
-    done = records.release(record_id=found.record_id, by=by, at=at)
+    done = records.release(record_id=found.record_id, by=by, at=at, tell=False)
     notices.tell(
         key=f"snapshot:{found.id}:accepted", person_id=found.person_id, program_id=found.program_id,
         kind="record.counted", zh=f"您的随手拍已通过审核，获得 {done.credits} 积分。",

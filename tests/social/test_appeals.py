@@ -171,6 +171,18 @@ def test_a_record_released_meanwhile_is_granted_without_counting_twice(city: Wor
     assert refused(again) == "nothing_to_appeal"
 
 
+def test_a_refused_appeal_leaves_nothing_held_for_ever(city: World) -> None:
+    with transaction():
+        held = world.take(city, city.people[0], facts={"distance_km": "100"}).record_id or 0
+    answered(asked(city, held), granted=False)
+    assert one("select state || ' ' || reason_code from records where id = :r", r=held) == "rejected evidence_missing"
+    second = asked(city, held)
+    again = partial(appeals.answer, appeal_id=second, granted=True, words="好", by=SECOND, at=AT)
+    assert refused(again) == "appeal_own_decision"
+    answered(second, by=THIRD)
+    assert one("select state from records where id = :r", r=held) == "counted"
+
+
 def test_what_was_restored_is_not_restored_twice(city: World) -> None:
     record = reversed_record(city)
     answered(asked(city, record))

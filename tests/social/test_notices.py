@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app import funding, messages, notices
+from app import funding, messages, notices, records
 from app.clock import now
 from app.db import connection, transaction
 from app.messages.templates import TEMPLATES, template_for
@@ -119,6 +119,15 @@ def test_prizes_that_are_told_to_many_become_messages_for_who_allows_them(db_ses
         assert messages.queue_bulk(at=AT + timedelta(minutes=5)) == 1
         assert messages.queue_bulk(at=AT + timedelta(minutes=5)) == 0
     assert one("select person_id from message_deliveries") == ann
+
+
+def test_a_record_that_somebody_released_is_told_once(db_session: Session) -> None:
+    with transaction():
+        city = world.build(people=1)
+        held = world.take(city, city.people[0], facts={"distance_km": "100"}).record_id or 0
+        records.release(record_id=held, by="operator:ops", at=AT)
+    told = notices.of_person(city.people[0], before=None, limit=9)
+    assert [(row.kind, row.details["record_id"]) for row in told] == [("record.counted", str(held))]
 
 
 def test_expired_credits_are_told(db_session: Session) -> None:
