@@ -161,7 +161,7 @@ def attendance(found: Gathering, person_id: int, *, how: str, at: datetime, plac
 def _attend(found: Gathering, place: GatheringPlace, person_id: int, how: str, at: datetime) -> Attended:
     kept, new = attendance(found, person_id, how=how, at=at, place_id=place.id)
     if not new or found.kind == "meeting":
-        return Attended(found, place, kept, new, None)
+        return Attended(found, place, kept, new, earning.earned(kept.id))
     earned = earning.Earning(kept, found.scenario, earning.SYSTEM, found.facts, at, at)
     taken = earning.earn(found, [earned], at=at)[0]
     if taken.refusal is not None:

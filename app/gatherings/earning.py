@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from app import records, sources
-from app.db import connection
+from app.db import connection, run
 from app.gatherings.models import Attendance, Gathering, GatheringAct
 from app.records import Act, Taken
 
@@ -53,6 +53,23 @@ def earn(found: Gathering, earnings: Sequence[Earning], *, at: datetime) -> list
     ]
     connection().execute(insert(GatheringAct), rows)
     return taken
+
+
+_EARNED = """
+    select r.id, r.state, coalesce(d.counted_mg, 0) as mg,
+           (select coalesce(sum(w.credits), 0)::bigint from awards w where w.record_id = r.id) as credits
+    from gathering_acts g join records r on r.id = g.record_id
+    left join reductions d on d.record_id = coalesce(r.primary_id, r.id)
+    where g.attendance_id = %(attendance)s order by g.id limit 1
+"""
+
+
+def earned(attendance_id: int) -> Taken | None:
+    """What an attendance earned before; None while it has not."""
+    rows = run(_EARNED, {"attendance": attendance_id})
+    if not rows:
+        return None
+    return Taken("duplicate", rows[0].id, rows[0].state, mg=rows[0].mg, credits=rows[0].credits)
 
 
 def _act(found: Gathering, one: Earning, source_id: int) -> Act:

@@ -84,6 +84,8 @@ def test_the_code_of_the_screen_counts_once_and_earns(here: World) -> None:
     first = scan(here, screen.text, at + timedelta(seconds=3))
     again = scan(here, screen.text, at + timedelta(seconds=9))
     assert (first.fresh, again.fresh) == (True, False)
+    assert again.taken is not None and first.taken is not None
+    assert (again.taken.record_id, again.taken.credits) == (first.taken.record_id, 5)
     assert first.taken is not None and (first.taken.state, first.taken.credits) == ("counted", 5)
     assert rows("select tier, state from records") == [("C", "counted")]
     assert shown(here, made, at).attended == 1

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import checkins
+from app import checkins, gatherings, learning
 from app.db import connection, db, session, transaction
 from tests import world
 from tests.races.crowd import at_once, codes, fine
@@ -110,3 +110,74 @@ def test_the_milestone_of_a_day_is_paid_once(crowd: Any, city: World) -> None:
     assert rows("select days, day, credits from check_in_milestones") == [(7, date(2026, 3, 2), 5)]
     assert rows("select count(*) from awards where reason = 'streak.week'") == [(1,)]
     db.session.remove()
+
+
+def test_forty_sign_up_at_once_for_ten_places(crowd: Any, city: World) -> None:
+    with transaction():
+        definition = gatherings.Definition(
+            code="ten", kind="online", name="十席", scenario="attendance", starts_at=FIRST, capacity=10,
+            ends_at=FIRST + timedelta(hours=1),
+        )  # fmt: skip
+        made = gatherings.launch(program_id=city.program_id, definition=definition, by="operator:x", at=LAST)
+    people = city.people * 2  # each from two phones
+    signs = [partial(gatherings.sign_up, gathering_id=made.id, person_id=person, at=LAST) for person in people]
+    answers = at_once(crowd, *signs)
+    assert codes(answers) == []
+    states = "select state, count(*) from gathering_sign_ups group by state order by state"
+    assert rows(states) == [("signed", 10), ("waiting", 10)]
+    assert rows("select signed from gatherings") == [(10,)]
+    leaving = [row.person_id for row in rows("select person_id from gathering_sign_ups where state = 'signed'")][:5]
+    gone = [partial(gatherings.cancel_sign_up, gathering_id=made.id, person_id=one, at=LAST) for one in leaving * 2]
+    assert codes(at_once(crowd, *gone)) == []
+    assert rows(states) == [("cancelled", 5), ("signed", 10), ("waiting", 5)]
+
+
+def test_one_code_scanned_by_all_at_once_counts_each_once(crowd: Any, city: World) -> None:
+    with transaction():
+        definition = gatherings.Definition(
+            code="door",
+            kind="on-site",
+            name="门",
+            scenario="attendance",
+            starts_at=FIRST,
+            ends_at=FIRST + timedelta(hours=1),
+        )
+        made = gatherings.launch(program_id=city.program_id, definition=definition, by="operator:x", at=LAST)
+        gatherings.add_host(gathering_id=made.id, person_id=city.people[0], at=LAST)
+        code = gatherings.screen(gathering_id=made.id, person_id=city.people[0], place=None, at=FIRST).text
+    scans = [partial(gatherings.scan, code=code, person_id=person, at=FIRST) for person in city.people * 3]
+    answers = at_once(crowd, *scans)
+    assert codes(answers) == []
+    assert Counter(answer.fresh for answer in fine(answers)) == {True: 20, False: 40}
+    assert rows("select count(*) from records where state = 'counted'") == [(20,)]
+    assert rows("select sum(credits)::int from awards where state = 'paid'") == [(100,)]
+
+
+def test_a_quiz_answered_twelve_times_at_once_has_one_answer(crowd: Any, city: World) -> None:
+    with transaction():
+        cells = {"question": "问", "A": "一", "B": "二", "C": "三", "right": "A", "explanation": "因为"}
+        by: dict[str, Any] = {"program_id": city.program_id, "by": "operator:x", "at": FIRST}
+        learning.import_questions(bank="b", rows=[(n, {"ref": str(n), **cells}) for n in range(5)], **by)
+        learning.publish(
+            quizzes=[{"code": "q", "kind": "daily", "title": "题", "bank": "b", "draws": 5, "passes": 1}], **by
+        )
+        _, _, (quiz,) = learning.overview(program_id=city.program_id, person_id=city.people[0], at=FIRST)
+    who = {"person_id": city.people[0], "at": FIRST}
+
+    def begin() -> tuple[int, list[int], bool]:
+        attempt, _, asked, fresh = learning.start(quiz_id=quiz.id, **who)
+        return attempt.id, [one.id for one in asked], fresh
+
+    def answer(right: int) -> tuple[bool, int | None]:
+        given = {one: [0] if n < right else [1] for n, one in enumerate(asked)}
+        found = learning.submit(attempt_id=attempt_id, answers=given, **who)
+        return found.fresh, found.attempt.right_count
+
+    begun = fine(at_once(crowd, *[begin] * 12))
+    assert len({attempt_id for attempt_id, *_ in begun}) == 1 and [fresh for *_, fresh in begun].count(True) == 1
+    attempt_id, asked, _ = begun[0]
+    answers = at_once(crowd, *[partial(answer, 1 + number % 5) for number in range(12)])
+    assert codes(answers) == []
+    assert Counter(fresh for fresh, _ in fine(answers)) == {True: 1, False: 11}
+    ((right,),) = rows("select (facts->>'answers')::int from records")
+    assert {counted for _, counted in fine(answers)} == {right}
