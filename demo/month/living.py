@@ -10,7 +10,7 @@ from app.clock import day_start
 from app.config import Settings
 from app.db import session, transaction
 from app.funding import Budget
-from demo.month import contests, crowd, days, meets
+from demo.month import contests, crowd, days, growing, meets
 from jobs.relay import relay_once
 
 FEN = 20_000_000  # what the sponsor of each program adds for the month
@@ -24,16 +24,20 @@ def live(settings: Settings, *, seed: int, count: int, first: date, last: date, 
     everybody = crowd.gather(settings, seed=seed, count=count, first=first)
     told("contests", 0, 1)
     contests.open_all(everybody, seed=seed, first=first, last=last)
+    growing.prepare(everybody, first=first)
     length = (last - first).days + 1
     for number in range(length):
         told("days", number, length)
         on = first + timedelta(days=number)
         days.day(everybody, seed=seed, on=on)
         meets.day(everybody, seed=seed, on=on)
+        growing.quiz_day(everybody, seed=seed, on=on)
         meets.settle_all(at=day_start(on) + timedelta(days=1))
         deliver()
     told("days", length, length)
-    contests.settle_all(seed=seed, at=day_start(last) + timedelta(days=4))
+    after = day_start(last) + timedelta(days=4)
+    contests.settle_all(seed=seed, at=after)
+    growing.grow_up(everybody, at=after + timedelta(hours=1))
     deliver()
     return everybody
 

@@ -38,6 +38,13 @@ FACTS = {
     "sign-ups": """
         select person_id, state, count(*) as n from gathering_sign_ups where person_id = any(%(ids)s) group by 1, 2
     """,
+    "quizzes": """
+        select person_id, passed, count(*) as n, sum(right_count) as right from quiz_attempts
+        where person_id = any(%(ids)s) and day between %(first)s and %(last)s group by 1, 2
+    """,
+    "levels": "select person_id, level from person_levels where person_id = any(%(ids)s)",
+    "badges": "select person_id, badge from person_badges where person_id = any(%(ids)s)",
+    "trees": "select person_id, shape, full_at is not null from trees where person_id = any(%(ids)s)",
     "prizes": """
         select w.person_id, c.code, w.state, w.credits from challenge_wins w join challenges c on c.id = w.challenge_id
         where w.person_id = any(%(ids)s)
