@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app import appeals, snapshots
+from app import appeals, snapshots, surveys
 from app.clock import now
 from app.db import transaction
 
@@ -17,3 +17,9 @@ def look_after_snapshots() -> int:
     """Photos that did not pass their content check are refused, old ones go; answers how many."""
     with transaction():
         return snapshots.refuse_unsafe(at=now()) + snapshots.thin(at=now())
+
+
+def shuffle_surveys() -> int:
+    """Nothing about the rows of a survey that is over tells who answered what."""
+    with transaction():
+        return surveys.shuffle(at=now())

@@ -215,6 +215,7 @@ CRON: tuple[Cron, ...] = (
     Cron("merchants.part", "25 16 * * *", part_merchants),
     Cron("welfare.return_due", "*/10 * * * *", return_gifts),
     Cron("snapshots.look_after", "*/10 * * * *", social.look_after_snapshots),
+    Cron("surveys.shuffle", "*/10 * * * *", social.shuffle_surveys),
     Cron("appeals.tell_late", "20 1 * * *", social.tell_late_appeals),
     Cron("levels.review", "15 16 * * *", contest.review_on_the_first),
     Cron("challenges.settle", "*/5 * * * *", contest.settle),

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from app import audit, programs
-from app.db import connection, session
+from app.db import connection, run, session
 from app.errors import INVALID_FIELD, NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.surveys.models import Survey, SurveyAnswer, SurveyVoter
 
@@ -77,6 +77,28 @@ def answer(*, survey_id: int, person_id: int, answers: Mapping[str, Any], at: da
         raise SURVEY_ANSWERED()
     session().add(SurveyAnswer(survey_id=survey_id, org_unit_id=unit_id, answers=dict(answers)))
     session().flush()
+
+
+_SHUFFLE = (
+    "with gone as (delete from survey_answers where survey_id = %(id)s returning survey_id, org_unit_id, answers)"
+    " insert into survey_answers (survey_id, org_unit_id, answers)"
+    " select survey_id, org_unit_id, answers from gone order by random()",
+    "with gone as (delete from survey_voters where survey_id = %(id)s returning survey_id, person_id)"
+    " insert into survey_voters (survey_id, person_id) select survey_id, person_id from gone order by random()",
+)
+
+
+def shuffle(*, at: datetime) -> int:
+    """Write the rows of surveys that are over anew, in random order and all at once: neither their place on disk nor
+    the transaction that wrote them pairs a voter with an answer any more. Answers how many surveys."""
+    over = (Survey.closes_at <= at, Survey.shuffled_at.is_(None))
+    found = list(session().scalars(select(Survey).where(*over).order_by(Survey.id).limit(20).with_for_update()))
+    for survey in found:
+        for statement in _SHUFFLE:
+            run(statement, {"id": survey.id})
+        survey.shuffled_at = at
+    session().flush()
+    return len(found)
 
 
 def _place(survey: Survey, person_id: int) -> int | None:

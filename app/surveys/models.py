@@ -15,6 +15,7 @@ from app.db import Model, id_column
 class Survey(Model):
     """An anonymous survey of a program, for all its members or for one org-unit with everything below it.
 
+    ``shuffled_at``: since then not even the order of the rows on disk tells who answered what.
     ``questions``: a list of {key, kind (rating or choice), zh, en, choices: [{key, zh, en}]}. Half-open in time.
     """
 
@@ -39,6 +40,7 @@ class Survey(Model):
     closes_at: Mapped[datetime]
     made_by: Mapped[str] = mapped_column(Text)
     made_at: Mapped[datetime]
+    shuffled_at: Mapped[datetime | None]
 
 
 class SurveyVoter(Model):

@@ -192,6 +192,7 @@ create table surveys (
   closes_at timestamp with time zone not null,
   made_by text not null,
   made_at timestamp with time zone not null,
+  shuffled_at timestamp with time zone,
   constraint pk_surveys primary key (id),
   constraint uq_surveys_program_id_code unique (program_id, code),
   constraint ck_surveys_span check (closes_at > opens_at),

@@ -152,6 +152,27 @@ def test_nothing_links_an_answer_to_a_person(db_session: Session) -> None:
     assert sorted(columns.scalars()) == ["person_id", "survey_id"]
 
 
+def test_when_it_is_over_not_even_the_order_of_the_rows_tells(db_session: Session) -> None:
+    program, survey, people = office({"it": 12})
+    with transaction():
+        for number, person in enumerate(people["it"]):
+            answer(survey, person, answers={"overall": 1 + number % 5, "canteen": "good"})
+        assert surveys.shuffle(at=OVER - timedelta(days=2)) == 0, "not while it runs"
+    before = [one.questions for one in surveys.results(surveys.by_code(program.id, "2026"), OVER)]
+
+    def rows() -> list[int]:
+        query = "select (answers->>'overall')::int from survey_answers order by ctid"
+        return list(connection().execute(text(query)).scalars())
+
+    ordered = rows()
+    with transaction():
+        assert surveys.shuffle(at=OVER) == 1
+        assert surveys.shuffle(at=OVER) == 0
+    assert sorted(rows()) == sorted(ordered) and rows() != ordered
+    assert [one.questions for one in surveys.results(surveys.by_code(program.id, "2026"), OVER)] == before
+    assert refused(partial(answer, survey, people["it"][0], at=AT)) == "survey_answered", "who has answered stays known"
+
+
 def test_eight_taps_are_one_answer(crowd: Any) -> None:
     _, survey, people = office({"it": 1})
     answers = at_once(crowd, *[partial(answer, survey, people["it"][0])] * 8)
