@@ -10,7 +10,7 @@ from app.clock import day_start
 from app.config import Settings
 from app.db import session, transaction
 from app.funding import Budget
-from demo.month import contests, crowd, days, growing, meets
+from demo.month import contests, crowd, days, growing, meets, speaking
 from jobs.relay import relay_once
 
 FEN = 20_000_000  # what the sponsor of each program adds for the month
@@ -25,6 +25,7 @@ def live(settings: Settings, *, seed: int, count: int, first: date, last: date, 
     told("contests", 0, 1)
     contests.open_all(everybody, seed=seed, first=first, last=last)
     growing.prepare(everybody, first=first)
+    speaking.prepare(seed=seed, first=first)
     length = (last - first).days + 1
     for number in range(length):
         told("days", number, length)
@@ -32,6 +33,7 @@ def live(settings: Settings, *, seed: int, count: int, first: date, last: date, 
         days.day(everybody, seed=seed, on=on)
         meets.day(everybody, seed=seed, on=on)
         growing.quiz_day(everybody, seed=seed, on=on)
+        speaking.day(settings, everybody, seed=seed, on=on, first=first)
         meets.settle_all(at=day_start(on) + timedelta(days=1))
         deliver()
     told("days", length, length)

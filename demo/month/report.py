@@ -45,6 +45,15 @@ FACTS = {
     "levels": "select person_id, level from person_levels where person_id = any(%(ids)s)",
     "badges": "select person_id, badge from person_badges where person_id = any(%(ids)s)",
     "trees": "select person_id, shape, full_at is not null from trees where person_id = any(%(ids)s)",
+    "posts": """
+        select person_id, state, count(*) as n, sum((select count(*) from likes l where l.post_id = p.id))::bigint
+        from posts p where person_id = any(%(ids)s) and client_ref like 'month-%%' group by 1, 2
+    """,
+    "photos": """
+        select s.person_id, r.state, count(*) as n from snapshots s join records r on r.id = s.record_id
+        where s.person_id = any(%(ids)s) group by 1, 2
+    """,
+    "appeals": "select person_id, state, count(*) as n from appeals where person_id = any(%(ids)s) group by 1, 2",
     "prizes": """
         select w.person_id, c.code, w.state, w.credits from challenge_wins w join challenges c on c.id = w.challenge_id
         where w.person_id = any(%(ids)s)
