@@ -7,11 +7,11 @@ from collections.abc import Mapping
 # Topic: the first words of its kinds. What is told by message too is in ALSO_BY_MESSAGE.
 TOPICS: Mapping[str, tuple[str, ...]] = {
     "acts": ("record", "appeal", "green", "check-in", "quiz", "course"),
-    "credits": ("award", "credits", "prize", "level", "program"),
+    "credits": ("award", "credits", "prize", "level", "badge", "program"),
     "orders": ("code", "order", "item", "gift"),
     "together": ("team", "challenge", "gathering", "meeting", "grove", "tree", "certificate"),
     "community": ("post", "comment", "survey", "text", "picture"),
-    "business": ("merchant", "offer", "statement"),
+    "business": ("merchant", "offer", "statement", "payout"),
     "account": ("account", "recovery", "ticket"),
 }
 ESSENTIAL = frozenset({"account"})
