@@ -8,7 +8,7 @@ from datetime import datetime
 from app.db import run
 
 COLUMNS: Mapping[str, str] = {
-    "trees.person_id": "kept where a certificate was given, under the pseudonym; growing ones are erased",
+    "trees.person_id": "kept: a certificate can be checked and names a pseudonym; growing ones are erased",
 }
 EXPORT: Mapping[str, str] = {
     "trees": (
