@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.db import read, run
+from app.db import read
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, Refusal, declare
 from app.records import reviews
 
@@ -38,7 +38,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A kind of object. ``decision`` locks it and raises NOT_FOUND or NOTHING_TO_APPEAL; ``restore`` takes the decision
+    """A kind of object. ``decision`` raises NOT_FOUND or NOTHING_TO_APPEAL; ``restore`` takes the decision
     back; ``uphold`` decides what was only held, with the words of the answer, so that nothing is held for ever;
     ``done_zh`` and ``done_en`` say what a granted appeal means."""
 
@@ -65,7 +65,7 @@ _RECORD = """
 
 
 def _decision(record_id: int, person_id: int) -> Decision:
-    run("select 1 from records where id = %(id)s for update", {"id": record_id})
+    """What stands against a record. It isn't locked here: wallets are locked before records, everywhere."""
     rows = read(_RECORD, {"id": record_id, "person": person_id})
     if not rows:
         raise NOT_FOUND(record=str(record_id))
