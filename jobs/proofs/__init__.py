@@ -20,7 +20,10 @@ from app.db import db
 from jobs.proofs.recompute import differing
 
 HERE = Path(__file__).parent
-FILES = ("ledger", "funding", "mall", "welfare", "settlement", "payments", "records", "contest", "social", "ground")
+FILES = (
+    *("ledger", "funding", "mall", "welfare", "settlement", "payments", "records", "daily", "contest", "social"),
+    "ground",
+)
 BOOKS = ("LED", "BUD", "AWD", "WAL", "IDM", "PAY", "SET")
 SHOWN = 5
 _HEAD = re.compile(r"^-- ([A-Z]{3}-\d+)( light)?: (.+)$")

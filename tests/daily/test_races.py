@@ -18,6 +18,7 @@ from sqlalchemy import text
 from app import checkins, gatherings, learning
 from app.db import connection, db, session, transaction
 from tests import world
+from tests.daily.lived import give_card
 from tests.races.crowd import at_once, codes, fine
 from tests.world import World
 
@@ -85,14 +86,14 @@ def test_a_make_up_card_is_used_once(crowd: Any, city: World) -> None:
         with transaction():
             come(city, person, LAST - timedelta(days=back))
     with transaction():
-        connection().execute(text("update check_in_streaks set cards = 1"))
+        give_card(city.program_id, person, date(2026, 2, 1))
     made = {"program_id": city.program_id, "person_id": person, "day": date(2026, 2, 28), "at": LAST}
     answers = at_once(crowd, *[partial(checkins.make_up, **made)] * 12)
     assert codes(answers) == []
     assert Counter(answer.fresh for answer in fine(answers)) == {True: 1, False: 11}
     assert rows("select cards, length, total from check_in_streaks") == [(0, 4, 4)]
     with transaction():
-        connection().execute(text("update check_in_streaks set cards = 1"))
+        give_card(city.program_id, person, date(2026, 2, 2))
     days = [date(2026, 2, 26), date(2026, 2, 25), date(2026, 2, 24)]
     answers = at_once(crowd, *[partial(checkins.make_up, **{**made, "day": day}) for day in days])
     assert sorted(codes(answers)) == ["make_up_limit"] * 2, "two a month"

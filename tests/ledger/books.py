@@ -27,6 +27,7 @@ from app.records import reviews
 from jobs.relay import relay_once
 from tests import cash, given, shelf, world
 from tests.contest import lived
+from tests.daily import lived as daily
 from tests.ledger import settled
 from tests.social import lived as together
 from tests.world import AT, World
@@ -74,6 +75,7 @@ def busy(*, people: int = 6) -> Books:
     _of_every_kind(here)
     _reverse_spent(here)
     together.live(here)
+    daily.live(here)
     with transaction():
         reviews.reverse(record_id=counted[1].record_id or 0, code="error", words="", by="operator:ops", at=AT + HOUR)
     _mirrored(here)

@@ -301,6 +301,21 @@ PLANTS = (
         "update approvals set checker = maker",
         (constraint("approvals", "ck_approvals_four_eyes"),),
     ),
+    Plant(
+        "TIM-2",
+        "update check_ins set day = day - 9 where kind = 'daily'",
+        (constraint("check_ins", "ck_check_ins_day"),),
+    ),
+    Plant("CHK-1", "update check_in_streaks set total = total + 1"),
+    Plant("CHK-2", "update check_in_streaks set cards = cards + 1"),
+    Plant(
+        "CHK-3",
+        "insert into check_in_milestones (program_id, person_id, name, days, day, credits, award_id, reached_at)"
+        " select program_id, person_id, 'x', 7, '2026-11-20', 5000, id, now() from awards order by id limit 1",
+    ),
+    Plant("GTH-1", "update gatherings set signed = signed - 1 where signed > 0"),
+    Plant("GTH-2", "update gathering_attendances set person_id = (select min(id) from persons)"),
+    Plant("QUZ-1", "update quiz_attempts set right_count = 0, passed = false where right_count = 1"),
     Plant("CHL-1", "update challenges set reserved = 0"),
     Plant(
         "CHL-2",
