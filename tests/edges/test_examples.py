@@ -34,8 +34,18 @@ REFUSED = {
     ("POST", "/gatherings/scan"): "gathering_code_unknown",
     ("POST", "/programs/{program}/meetings"): "meeting_invalid",  # its day has gone
     ("POST", "/programs/{program}/check-in/make-up"): "day_not_to_make_up",  # a day before they joined
+    # The demo as it is seeded has no levels, no grove and no challenge; its month has (flask demo month).
+    ("GET", "/programs/{program}/level"): "not_found",
+    ("GET", "/programs/{program}/grove"): "not_found",
+    ("POST", "/programs/{program}/grove/trees"): "not_found",
+    ("GET", "/trees/certificates/{number}"): "not_found",
+    ("GET", "/programs/{program}/challenges/{challenge}"): "not_found",
+    ("GET", "/programs/{program}/challenges/{challenge}/results"): "not_found",
+    ("POST", "/programs/{program}/challenges/{challenge}/enrolment"): "not_found",
+    ("DELETE", "/programs/{program}/challenges/{challenge}/enrolment"): "not_found",
 }
-IN_PATHS = {"program": "rongcheng", "purpose": "rides", "subject": "person", "metric": "grams", "period": "month"}
+IN_PATHS = {"program": "rongcheng", "purpose": "rides", "subject": "person", "metric": "grams", "period": "month", "challenge": "none",
+            "year": "2026", "number": "t-none"}  # fmt: skip
 
 
 @pytest.fixture
