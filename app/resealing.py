@@ -43,6 +43,8 @@ COLUMNS = (
     Column("parcels", "address_sealed", "address", key="order_id"),
     Column("invoice_requests", "sealed", "invoice", key="order_id"),
     Column("payout_accounts", "sealed", "payout-account"),
+    Column("meeting_links", "token_sealed", "tencent-meeting", key="program_id"),
+    Column("meeting_links", "aes_key_sealed", "tencent-meeting", key="program_id"),
 )
 
 
