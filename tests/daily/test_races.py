@@ -1,7 +1,9 @@
-"""Check-ins under real threads, at the last and the first instant of a Shanghai day, whatever zone the server is in.
+"""Daily life under real threads: check-ins at the last and the first instant of a Shanghai day, whatever zone the
+server is in; places, one code for all, one quiz from many phones.
 
-Seen red with each of these planted: the look without the wallets' locks (a second record kept as a conflict); the day
-taken in UTC; the unique key dropped.
+Seen red with each of these planted: the first look without the wallets' locks (repeats kept as conflicts); the day in
+UTC; a sign-up that does not lock the gathering (twenty in ten places); a quiz without locks; an attendance that does
+not mind an earlier one.
 """
 
 from __future__ import annotations
