@@ -14,7 +14,7 @@ from marshmallow import ValidationError, fields
 from app import clock, gatherings, programs
 from app.clock import now
 from app.db import retrying, transaction
-from app.errors import NOT_FOUND, Refusal
+from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, Refusal
 from app.gatherings import tencent
 from app.people import Login
 from app.programs import NOT_A_MEMBER
@@ -99,7 +99,7 @@ class OfficeQuery(schemas.Request):
     )
 
 
-class UnitShown(schemas.Answer):
+class OfficeUnit(schemas.Answer):
     code = fields.String(required=True)
     name = fields.String(required=True)
     people = fields.Integer(required=True, allow_none=True, metadata={"description": "null below five persons"})
@@ -109,7 +109,7 @@ class UnitShown(schemas.Answer):
 
 class OfficeShown(schemas.Answer):
     month = fields.String(required=True)
-    items = fields.List(fields.Nested(UnitShown), required=True)
+    items = fields.List(fields.Nested(OfficeUnit), required=True)
 
 
 @routes.post("/programs/<code:program>/meetings")
@@ -123,12 +123,15 @@ class OfficeShown(schemas.Answer):
     },
 )  # fmt: skip
 @gives(MeetingShown, status=201)
-@refuses(NOT_FOUND, NOT_A_MEMBER, gatherings.MEETING_INVALID, gatherings.MEETINGS_A_DAY, gatherings.GATHERING_INVALID)
+@refuses(
+    NOT_FOUND, NOT_A_MEMBER, gatherings.MEETING_INVALID, gatherings.MEETINGS_A_DAY, gatherings.GATHERING_INVALID,
+    IDEMPOTENCY_CONFLICT,
+)  # fmt: skip
 def post_meeting(login: Login, body: dict[str, Any], program: str) -> Response:
     """Register a green meeting
 
     Its host opens the screen for those in the room, or names the meeting's number at Tencent Meeting. The same
-    `client_ref` is answered with the first (200).
+    `client_ref` is answered with the first (200); with other content it is refused.
     """
     here = programs.known(program)
     wish = gatherings.Wish(**{name: value for name, value in body.items() if name != "client_ref"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import audit, inbox, sources, vault
 from app.db import connection, read, run, session
-from app.errors import NOT_FOUND, Kind, declare
+from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, Kind, declare
 from app.gatherings import launching, signing, tencent
 from app.gatherings.earning import TENCENT, source_of
 from app.gatherings.launching import Definition, Place
@@ -56,13 +56,17 @@ class Wish:
 def register(*, program_id: int, person_id: int, client_ref: str, wish: Wish, at: datetime) -> tuple[Gathering, bool]:
     """A meeting with its host, who has a place in it; answers whether it is new (the same ``client_ref`` is the same).
 
-    Raises MEETING_INVALID, MEETINGS_A_DAY, GATHERING_INVALID where the program has no `attendance`, NOT_A_MEMBER.
+    Raises IDEMPOTENCY_CONFLICT for other content under it, MEETING_INVALID, MEETINGS_A_DAY, NOT_A_MEMBER,
+    GATHERING_INVALID where the program has no `attendance`.
     """
     code = f"m-{person_id}-{vault.keyed_hash('meeting-ref', f'{person_id}:{client_ref}').hex()[:12]}"
     standing = session().scalars(
         select(Gathering).where(Gathering.program_id == program_id, Gathering.code == code)
     ).first()  # fmt: skip
+    digest = audit.digest({name: str(value) for name, value in asdict(wish).items()})
     if standing is not None:
+        if session().get_one(GatheringMeeting, standing.id).wish_hash != digest:
+            raise IDEMPOTENCY_CONFLICT(client_ref=client_ref)
         return standing, False
     span = wish.ends_at - wish.starts_at
     says = wish.online or wish.sheets or wish.no_bottled_water
@@ -80,7 +84,7 @@ def register(*, program_id: int, person_id: int, client_ref: str, wish: Wish, at
     )  # fmt: skip
     session().add(
         GatheringMeeting(gathering_id=made.id, online=wish.online, sheets=wish.sheets,
-                         no_bottled_water=wish.no_bottled_water, meeting_code=wish.meeting_code)
+                         no_bottled_water=wish.no_bottled_water, meeting_code=wish.meeting_code, wish_hash=digest)
     )  # fmt: skip
     session().flush()
     launching.add_host(gathering_id=made.id, person_id=person_id, at=at)

@@ -78,7 +78,7 @@ class Gathering(Model):
 
 class GatheringMeeting(Model):
     """What makes a gathering a green meeting: online, sheets that nobody printed, no bottled water; and its number at
-    Tencent Meeting."""
+    Tencent Meeting. ``wish_hash`` is of what the host registered first."""
 
     __tablename__ = "gathering_meetings"
     __table_args__ = (
@@ -91,6 +91,7 @@ class GatheringMeeting(Model):
     sheets: Mapped[int] = mapped_column(server_default=text("0"))
     no_bottled_water: Mapped[bool] = mapped_column(server_default=text("false"))
     meeting_code: Mapped[str | None] = mapped_column(Text)
+    wish_hash: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class GatheringPlace(Model):

@@ -233,6 +233,7 @@ create table gathering_meetings (
   sheets bigint default 0 not null,
   no_bottled_water boolean default false not null,
   meeting_code text,
+  wish_hash bytea not null,
   constraint pk_gathering_meetings primary key (gathering_id),
   constraint ck_gathering_meetings_sheets check (sheets between 0 and 30),
   constraint fk_gathering_meetings_gathering_id foreign key(gathering_id) references gatherings (id)

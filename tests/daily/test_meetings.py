@@ -281,6 +281,8 @@ def test_a_story_by_phone(office: World, settle: Callable[..., Any]) -> None:
                 "ends_at": ENDS.isoformat().replace("+00:00", "Z"), "online": True}  # fmt: skip
         made = ann.post(f"/programs/{office.code}/meetings", body)
         assert ann.post(f"/programs/{office.code}/meetings", body, 200)["id"] == made["id"]
+        other = {**body, "name": "另一场"}
+        assert ann.refused(f"/programs/{office.code}/meetings", other) == (409, "idempotency_conflict")
         path = f"/gatherings/{made['id']}"
         signed = ben.phone.put(f"{path}/sign-up", {"round_trip_km": "24.5"})
         assert signed.json == {"state": "signed", "place_in_queue": 0, "round_trip_km": "24.5"}
