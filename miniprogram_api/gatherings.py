@@ -70,7 +70,7 @@ class SignUpShown(schemas.Answer):
     round_trip_km = fields.String(required=True, allow_none=True)
 
 
-class Scan(schemas.Request):
+class ScreenScan(schemas.Request):
     code = schemas.Pattern(
         r"[A-Za-z0-9:/?=&._%+\-]{1,512}", expected="应为扫码得到的文本或 8 位数字|must be a scanned text or 8 digits",
         required=True,
@@ -209,7 +209,7 @@ def delete_sign_up(login: Login, gathering_id: int) -> Response:
 
 @routes.post("/gatherings/scan")
 @citizen()
-@takes(Scan, example={"code": "12345678", "gathering_id": "1"})
+@takes(ScreenScan, example={"code": "12345678", "gathering_id": "1"})
 @gives(AttendedShown, status=201)
 @refuses(
     gatherings.CODE_UNKNOWN, gatherings.CODE_STALE, gatherings.CODE_ELSEWHERE, gatherings.NOT_BEGUN,
