@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from sqlalchemy import func, select
@@ -65,7 +65,7 @@ def sign_up(
         found.signed += int(has_place)
         session().add(kept)
     if round_trip_km is not None:
-        kept.round_trip_km = round_trip_km
+        kept.round_trip_km = round_trip_km.quantize(Decimal("0.01"), rounding=ROUND_DOWN)
     kept.changed_at = at
     session().flush()
     return kept, position(kept)
