@@ -90,6 +90,9 @@ class PostShown(CommentShown):
     comments = fields.Integer(required=True)
 
 
+PostPage = paged("PostPage", PostShown)
+
+
 class BlockShown(schemas.Answer):
     id = fields.String(required=True)
     name = fields.String(required=True)
@@ -103,7 +106,7 @@ class Blocks(schemas.Answer):
 @routes.get("/programs/<code:program>/posts")
 @citizen()
 @asks(PageQuery)
-@gives(paged("PostPage", PostShown))
+@gives(PostPage)
 @refuses(NOT_FOUND, programs.NOT_A_MEMBER)
 def get_feed(login: Login, query: dict[str, Any], program: str) -> Response:
     """The posts of a program
@@ -121,7 +124,7 @@ def get_feed(login: Login, query: dict[str, Any], program: str) -> Response:
 @routes.get("/posts/mine")
 @citizen()
 @asks(PageQuery)
-@gives(paged("PostPage", PostShown))
+@gives(PostPage)
 def get_mine(login: Login, query: dict[str, Any]) -> Response:
     """My posts
 

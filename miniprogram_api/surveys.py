@@ -22,7 +22,7 @@ from miniprogram_api.show import either, when
 routes = APIBlueprint("surveys", __name__, tag="Surveys")
 
 
-class Answers(schemas.Request):
+class SurveyAnswers(schemas.Request):
     answers = schemas.Facts(
         required=True,
         metadata={"description": "by the question's key: 1 to 5 for a rating, a choice's key for a choice"},
@@ -67,7 +67,7 @@ def get_survey(login: Login, survey_id: int) -> Response:
 
 @routes.post("/surveys/<id:survey_id>/answers")
 @citizen()
-@takes(Answers, example={"answers": {"overall": 5}})
+@takes(SurveyAnswers, example={"answers": {"overall": 5}})
 @gives(None, status=204)
 @refuses(NOT_FOUND, INVALID_FIELD, surveys.SURVEY_ANSWERED, surveys.SURVEY_CLOSED)
 def answer_survey(login: Login, body: dict[str, Any], survey_id: int) -> Response:
