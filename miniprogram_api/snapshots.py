@@ -56,7 +56,7 @@ class SnapshotShown(schemas.Answer):
 @takes(
     SendSnapshot,
     example={
-        "program": "binjiang", "scenario": "photo", "client_ref": "plate-1", "medium_id": "42",
+        "program": "rongcheng", "scenario": "clean-plate", "client_ref": "plate-1", "medium_id": "42",
         "taken_at": "2026-11-20T12:30:00+08:00", "note": "光盘",
     },
 )  # fmt: skip

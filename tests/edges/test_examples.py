@@ -34,6 +34,10 @@ REFUSED = {
     ("POST", "/gatherings/scan"): "gathering_code_unknown",
     ("POST", "/programs/{program}/meetings"): "meeting_invalid",  # its day has gone
     ("POST", "/programs/{program}/check-in/make-up"): "day_not_to_make_up",  # a day before they joined
+    ("GET", "/teams/door"): "invalid_field",  # by which code, is asked for in the query
+    ("POST", "/teams/join"): "team_code_invalid",
+    ("POST", "/blocks"): "not_found",  # nobody has written that post
+    ("POST", "/snapshots"): "invalid_field",  # the photo is somebody else's
     # The demo as it is seeded has no levels, no grove and no challenge; its month has (flask demo month).
     ("GET", "/programs/{program}/level"): "not_found",
     ("GET", "/programs/{program}/grove"): "not_found",
