@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from app import challenges, funding
+from app import challenges, clock, funding, leaderboards
 from app.challenges import Challenge, Definition
 from app.clock import now
 from app.db import db, retrying, run, transaction
@@ -189,3 +190,60 @@ def _crowded(here: City, bench: Bench, at: datetime) -> int:
             run(f"analyze {table}")
     bench.notes["records"] = 3 * CROWD
     return made.id
+
+
+# -- midnight
+
+
+def turn(bench: Bench) -> float:
+    """Looks at a board that found less than there is, while the month turns and its result is frozen underneath.
+
+    The board of the month that ends must show everybody before midnight, after it, and while it is frozen; the boards
+    of the periods that begin must answer, empty. Four readers, the clock held at instants around midnight.
+    """
+    here = city()
+    month = clock.period("month", clock.business_day(now()))
+    if month.ends is None:
+        raise AssertionError("a month ends")
+    bad: list[str] = []
+    asked: list[int] = []
+    stop = threading.Event()
+    readers = [threading.Thread(target=_read, args=(bench, here, month, bad, asked, stop)) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    time.sleep(bench.seconds / 2)
+    with transaction():
+        frozen = leaderboards.freeze_due(at=month.ends + timedelta(days=4), program_id=here.program_id)
+    time.sleep(bench.seconds / 2)
+    stop.set()
+    for reader in readers:
+        reader.join(30)
+    if not sum(asked):
+        raise RuntimeError("nobody looked")
+    bench.notes["looks"], bench.notes["frozen"], bench.notes["first_bad"] = sum(asked), len(frozen), bad[:1]
+    return float(len(bad))
+
+
+def _read(
+    bench: Bench, here: City, month: clock.Period, bad: list[str], asked: list[int], stop: threading.Event
+) -> None:
+    edge, looks = month.ends, 0
+    if edge is None:
+        raise AssertionError("a month ends")
+    with bench.app.app_context():
+        while not stop.is_set():
+            for step in (-1_000, -1, 0, 1, 1_000, 4 * 86_400_000):
+                at = edge + timedelta(milliseconds=step)
+                for period in ("day", "week", "month", "season"):
+                    key = month.key if period == "month" else None
+                    board = leaderboards.board_of(
+                        program_id=here.program_id, subject_kind="person", metric="mg", period_kind=period,
+                        day=clock.business_day(at), key=key,
+                    )  # fmt: skip
+                    found = leaderboards.page(board, offset=0, limit=100, at=at)
+                    mine = leaderboards.my_line(board, here.people[7], at=at)
+                    looks += 1
+                    if period == "month" and (found.total < len(here.people) or mine.line is None):
+                        bad.append(f"{found.total} at {at}")
+                db.session.remove()
+    asked.append(looks)

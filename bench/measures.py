@@ -85,6 +85,7 @@ def table() -> tuple[Measure, ...]:
         Measure("challenge", "the page of a challenge with my live rank", contest.page, 0.35, unit="F"),
         Measure("settlement", "100,000 persons to paid prizes", contest.settlement, 60, at_most=True, unit="s"),
         Measure("settlement-mb", "growth of memory meanwhile", contest.growth, 100, at_most=True, unit="MB"),
+        Measure("turn", "looks that found a gap while boards turn", contest.turn, 0, at_most=True),
         Measure("record-twin", "the same / a plain-ORM twin on the same server", writes.against_twin, 2.0),
         Measure("postings", "postings through the service / pgbench on the same SQL", postings.service_share, 0.40),
         Measure("one-sponsor", "32 clients on one budget / on 32", sponsors.one_against_many, 0.85),

@@ -78,7 +78,7 @@ class RankLine(schemas.Answer):
 
 
 class ChallengePlace(schemas.Answer):
-    enrolled_at = fields.String(required=True, allow_none=True)
+    enrolled = fields.Boolean(required=True)
     value = fields.String(required=True, metadata={"description": "of who is ranked: me, my team or my org-unit"})
     part = fields.String(required=True, metadata={"description": "what I have put in myself"})
     rank = fields.Integer(required=True, allow_none=True)
@@ -167,8 +167,7 @@ def get_challenge(login: Login, program: str, challenge: str) -> Response:
     """
     found = challenges.one(programs.known(program).id, challenge)
     common = remember(("challenge page", found.id, language()), lambda: _common(found))
-    mine = challenges.standing(found, login.person_id)
-    return Response(b'%s,"me":%s}' % (common[:-1], _me(found, mine)), 200, mimetype="application/json")
+    return Response(b'%s,"me":%s}' % (common[:-1], _me(found, login.person_id)), 200, mimetype="application/json")
 
 
 @routes.post(PATH + "/<code:challenge>/enrolment")
@@ -264,11 +263,22 @@ def _common(found: Any) -> bytes:
     return _bytes({"challenge": _challenge(found), "total": total, "top": _lines(found, lines)})
 
 
-def _me(found: Any, mine: Standing) -> bytes:
-    place = Mine(None, [], 0) if mine.subject_id is None else challenges.around(found, mine.subject_id)
+def _place(found: Any, person_id: int) -> tuple[Standing, Mine]:
+    """Where I stand. Whoever is ranked in a live challenge of persons takes part, with the value that ranks: Redis says
+    all of it in one trip. Else PostgreSQL is asked first."""
+    if found.state == "live" and found.kind not in ("team", "unit") and found.measure != "wh_per_100km":
+        place = challenges.around(found, person_id)
+        if place.line is not None:
+            return Standing(found.starts_at, person_id, place.line.score, place.line.score, 1, []), place
+    mine = challenges.standing(found, person_id)
+    return mine, Mine(None, [], 0) if mine.subject_id is None else challenges.around(found, mine.subject_id)
+
+
+def _me(found: Any, person_id: int) -> bytes:
+    mine, place = _place(found, person_id)
     following = [prize for prize in found.prizes if "reach" in prize and not _reached(found, prize, mine.value)]
     own = {
-        "enrolled_at": when_or_none(mine.enrolled_at),
+        "enrolled": mine.enrolled_at is not None,
         "value": str(mine.value),
         "part": str(mine.part),
         "rank": place.line.rank if place.line else None,

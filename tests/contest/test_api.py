@@ -54,7 +54,7 @@ def test_look_take_part_see_my_place_and_the_result(city: World, alice: Any) -> 
     listed = phone.get(path).json["items"]
     assert [(one["code"], one["mine"], one["unit"]) for one in listed] == [("metro-week", False, "m")]
     before = phone.get(f"{path}/metro-week").json["me"]
-    assert (before["enrolled_at"], before["rank"], before["value"]) == (None, None, "0")
+    assert (before["enrolled"], before["rank"], before["value"]) == (False, None, "0")
     assert phone.post(f"{path}/metro-week/enrolment").json == {"enrolled": True, "new": True}
     assert phone.post(f"{path}/metro-week/enrolment").json == {"enrolled": True, "new": False}
     field.join(city, *city.people, at=NOW)
@@ -63,7 +63,7 @@ def test_look_take_part_see_my_place_and_the_result(city: World, alice: Any) -> 
     relay()
     page = phone.get(f"{path}/metro-week").json
     me = page["me"]
-    assert (me["rank"], me["value"], page["total"]) == (2, "12000", 3)
+    assert (me["enrolled"], me["rank"], me["value"], page["total"]) == (True, 2, "12000", 3)
     assert [line["value"] for line in me["neighbours"]] == ["30000", "12000", "8000"]
     assert me["next_prize"]["reach"] == "20000"
     assert phone.get(f"{path}/metro-week/results").status_code == 404
