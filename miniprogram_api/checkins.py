@@ -205,7 +205,7 @@ def get_calendar(login: Login, query: dict[str, Any], program: str) -> Response:
 
 @routes.post("/programs/<code:program>/check-in/make-up")
 @citizen()
-@takes(MakeUp, example={"day": "2026-11-20"})
+@takes(MakeUp, example={"day": "2026-11-02"})
 @gives(MadeUpShown, status=201)
 @refuses(
     NOT_FOUND,

@@ -2,8 +2,8 @@
 
 A board is a program × subjects (persons, org-units or teams) × metric (grams or credits earned) × period. Its order is
 the rank score: the value plus a fraction below one that is larger the earlier the value was reached, so ties go to
-whoever was first; equal to the second, the larger id as text. PostgreSQL and Redis use the same number, computed once in
-SQL.
+whoever was first; equal to the second, the larger id as text. PostgreSQL and Redis use the same number, which SQL
+computes once.
 """
 
 from __future__ import annotations

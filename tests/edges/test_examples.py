@@ -33,7 +33,7 @@ REFUSED = {
     ("POST", "/venues/scan"): "scene_invalid",
     ("POST", "/gatherings/scan"): "gathering_code_unknown",
     ("POST", "/programs/{program}/meetings"): "meeting_invalid",  # its day has gone
-    ("POST", "/programs/{program}/check-in/make-up"): "day_not_to_make_up",  # a day before they joined
+    ("POST", "/programs/{program}/check-in/make-up"): "day_not_to_make_up",  # that day is long past
     ("GET", "/teams/door"): "invalid_field",  # by which code, is asked for in the query
     ("POST", "/teams/join"): "team_code_invalid",
     ("POST", "/blocks"): "not_found",  # nobody has written that post
@@ -48,8 +48,8 @@ REFUSED = {
     ("POST", "/programs/{program}/challenges/{challenge}/enrolment"): "not_found",
     ("DELETE", "/programs/{program}/challenges/{challenge}/enrolment"): "not_found",
 }
-IN_PATHS = {"program": "rongcheng", "purpose": "rides", "subject": "person", "metric": "grams", "period": "month", "challenge": "none",
-            "year": "2026", "number": "t-none"}  # fmt: skip
+IN_PATHS = {"program": "rongcheng", "purpose": "rides", "subject": "person", "metric": "grams", "period": "month",
+            "challenge": "none", "year": "2026", "number": "t-none"}  # fmt: skip
 
 
 @pytest.fixture
