@@ -70,8 +70,10 @@ _PEOPLE = """
 
 
 def check_in(bench: Bench) -> float:
-    """First check-ins of a day a second, each through the ledger, in units of F. Everybody has opened the applet before:
-    their logins are known, as those of the people whose records are measured."""
+    """First check-ins of a day a second, each through the ledger, in units of F.
+
+    Everybody has opened the applet before: their logins are known, as those of the people whose records are measured.
+    """
     here = _village(int(bench.seconds * MOST_A_SECOND))
     opened = iter(range(here.people))
     most = int(bench.seconds * OPENED_A_SECOND)
