@@ -7,7 +7,7 @@ from typing import Any
 
 from app import events, outbox, programs, teams
 from app.db import run
-from app.errors import NOT_FOUND, Kind, declare
+from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
 from app.mall import audience
 
 NOT_OPEN_YET = declare(
@@ -77,7 +77,7 @@ _ENROL = """
 """
 _SEAT = """
     update challenges set enrolled = enrolled + 1
-    where id = %(id)s and state = 'live' and %(at)s >= enrol_from and %(at)s < enrol_until
+    where id = %(id)s and state = 'live' and %(at)s >= enrol_from and %(at)s < enrol_until and version = %(version)s
       and (capacity is null or enrolled < capacity) returning enrolled
 """
 
@@ -95,6 +95,8 @@ def enrol(*, program_id: int, code: str, person_id: int, at: datetime) -> bool:
     if not run(_ENROL, values):
         return False
     if not run(_SEAT, values):
+        if _found(program_id, code).version != found.version:
+            raise STATE_CONFLICT(challenge="changed")  # while this was under way: look at it again
         raise _why_not(found, at)
     _publish(found, kind, subject, at)
     return True

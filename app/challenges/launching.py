@@ -86,7 +86,7 @@ def amend(*, challenge_id: int, definition: Definition, actor: str, at: datetime
     if found.state != "live" or found.ends_at <= at:
         raise STATE_CONFLICT(state=found.state if found.state != "live" else "over")
     before = definition_of(found)
-    fixed = {"code", "kind"} & _differing(before, definition)
+    fixed = {"code", "kind", "budget"} & _differing(before, definition)
     against = worse(before, definition) if found.enrolled else sorted(fixed)
     if against:
         raise CHANGE_AGAINST_PROMISE(fields=against)

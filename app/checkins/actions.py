@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from app import clock, records, sources
-from app.checkins import milestones, rules, streaks
+from app import clock, funding, records, sources
+from app.checkins import milestones, recounting, rules, streaks
 from app.checkins.freezes import frozen_days
 from app.db import run
 from app.errors import NOT_FOUND, Refusal
@@ -66,10 +66,15 @@ def check_in_many(fares: Sequence[Fare], *, at: datetime) -> list[CheckedIn | Re
     day = clock.business_day(at)
     wanted = list(dict.fromkeys(fares))
     looked = _look(wanted, day)
+    if new := [(one.person_id, one.program_id) for one in wanted if not looked[one].locked]:
+        funding.lock_wallets(new, at=at)  # who had no wallet to be locked by is looked at again
+        looked = _look(wanted, day)
     fresh = [fare for fare in wanted if looked[fare].checked_at is None]
     taken = dict(zip(fresh, records.take_many([_act(fare, day, at) for fare in fresh], at=at), strict=True))
     coming = [_grown(fare, looked[fare], day) for fare in fresh if taken[fare].refusal is None]
     _write(coming, taken, day, at)
+    for one in coming:
+        _behind(one, looked[one.fare], day, at)
     steps = milestones.pay([one.step for one in coming if one.step is not None], at=at)
     answers: dict[Fare, CheckedIn | Refusal] = {
         fare: _standing(looked[fare], day) for fare in wanted if fare not in taken
@@ -142,9 +147,19 @@ def _grown(fare: Fare, before: Any, day: date) -> _Coming:
     card = here.card_every > 0 and length % here.card_every == 0 and before.cards < here.cards_most
     steps = rules.ladder(fare.program_id, began=first, day=day)
     reached = streaks.reached(length, steps)
-    step = milestones.Step(fare.program_id, fare.person_id, reached, day, steps) if reached else None
+    behind = before.last_day is not None and before.last_day > day  # its milestones are paid by the recount
+    step = milestones.Step(fare.program_id, fare.person_id, reached, day, steps) if reached and not behind else None
     longest = max(before.longest, length)
     return _Coming(fare, first, length, longest, before.total + 1, before.cards + int(card), card, step)
+
+
+def _behind(one: _Coming, before: Any, day: date, at: datetime) -> None:
+    """A tap of yesterday's last instant that is written after one of today: the streak is counted from its days."""
+    if before.last_day is None or before.last_day <= day:
+        return
+    recounting.recount(person_id=one.fare.person_id, program_id=one.fare.program_id, at=at)
+    kept = recounting.streak_of(one.fare.program_id, one.fare.person_id)
+    one.length, one.longest, one.total = kept.length, kept.longest, kept.total
 
 
 _WRITE = "select check_in_write(%(rows)s::jsonb, %(day)s, %(at)s)"

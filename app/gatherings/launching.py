@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from app import audit, notices, programs, scenarios
 from app.db import connection, run, session
 from app.errors import NOT_FOUND, STATE_CONFLICT, Kind, declare
+from app.gatherings import signing
 from app.gatherings.models import Gathering, GatheringHost, GatheringPlace
 
 LONGEST = {"on-site": timedelta(days=366), "online": timedelta(days=2), "meeting": timedelta(hours=12)}
@@ -89,6 +90,7 @@ def launch(*, program_id: int, definition: Definition, by: str, at: datetime, ho
         actor=by, action="gathering.launch", object_type="gathering", object_id=found.id, at=at, program_id=program_id,
         after={"code": found.code, "starts_at": found.starts_at.isoformat(), "ends_at": found.ends_at.isoformat()},
     )  # fmt: skip
+    signing.fill(found, at=at)  # more places go to who waits, before anybody new
     if moved:
         _tell(found, "changed", "时间有变动，请查看", "has new times; please look", at)
     return found

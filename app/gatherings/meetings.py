@@ -218,7 +218,8 @@ def report(*, gathering_id: int, person_id: int | None = None) -> Report:
     hidden = there.attended < FEWEST_SHOWN
     acts = [
         {"scenario": row.scenario, "acts": row.acts, "recorded": row.recorded,
-         "mg": None if hidden else row.mg, "credits": None if hidden else row.credits}
+         "mg": None if hidden or row.acts < FEWEST_SHOWN else row.mg,
+         "credits": None if hidden or row.acts < FEWEST_SHOWN else row.credits}
         for row in run(_ACTS, {"id": gathering_id})
     ]  # fmt: skip
     meeting = session().get(GatheringMeeting, gathering_id)

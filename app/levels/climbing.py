@@ -130,7 +130,11 @@ _LOST = """
     select b.person_id, b.level, b.round, b.award_id from level_bonuses b
     join person_levels l on l.program_id = b.program_id and l.person_id = b.person_id
     where b.program_id = %(program)s and b.person_id = any (%(people)s::bigint[]) and not b.taken_back
-      and b.level > l.level order by b.person_id, b.level
+      and b.level > l.level
+      and exists (select from level_changes c join awards a on a.id = b.award_id
+                  where c.program_id = b.program_id and c.person_id = b.person_id and c.cause = 'reversed'
+                    and c.from_level >= b.level and c.to_level < b.level and c.at >= a.created_at)
+    order by b.person_id, b.level
 """
 
 

@@ -126,7 +126,8 @@ create index ix_check_in_milestones_person on check_in_milestones (person_id);
 -- the day stands already (then what became of its record), and the streak before it.
 create function check_in_look(programs bigint[], people bigint[], wanted date)
 returns table (program_id bigint, person_id bigint, checked_at timestamptz, record_id bigint, state text, credits bigint,
-               length bigint, first_day date, last_day date, longest bigint, total bigint, cards bigint)
+               length bigint, first_day date, last_day date, longest bigint, total bigint, cards bigint,
+               locked boolean)
 language plpgsql as $$
 begin
   perform from wallets w where w.person_id = any (people) order by w.id for update;
@@ -134,7 +135,8 @@ begin
     select x.program_id, x.person_id, c.checked_at, c.record_id, r.state,
            (select coalesce(sum(a.credits), 0)::bigint from awards a where a.record_id = c.record_id),
            coalesce(s.length, 0), s.first_day, s.last_day, coalesce(s.longest, 0), coalesce(s.total, 0),
-           coalesce(s.cards, 0)
+           coalesce(s.cards, 0),
+           exists (select from wallets w where w.person_id = x.person_id and w.program_id = x.program_id)
     from unnest(programs, people) as x (program_id, person_id)
     left join check_ins c on c.program_id = x.program_id and c.person_id = x.person_id and c.day = wanted
     left join records r on r.id = c.record_id

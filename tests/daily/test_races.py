@@ -79,6 +79,8 @@ def test_around_midnight_each_day_has_one_in_every_zone(crowd: Any, city: World)
     assert len(found) == 20
     assert {tuple(row.days) for row in found} == {(date(2026, 3, 2), date(2026, 3, 3))}
     assert rows("select max(local_date) from records") == [(date(2026, 3, 3),)]
+    streaks = rows("select length, last_day, count(*) from check_in_streaks group by 1, 2 order by 1")
+    assert streaks == [(2, date(2026, 3, 3), 10), (3, date(2026, 3, 3), 10)], "whichever day was written last"
     assert rows("select count(*), sum(credits)::int from awards where state = 'paid'") == [(50, 50)]
 
 
