@@ -301,7 +301,7 @@ def resume(login: Login, shop: Shop, merchant: Merchant) -> Response:
 @routes.post("/shops/<id:shop_id>/leave")
 @clerk(OWNER)
 @gives(ShopSettings)
-@refuses(merchants.NOT_STAFF, FORBIDDEN)
+@refuses(merchants.NOT_STAFF, FORBIDDEN, merchants.PAUSED_BY_OPERATOR)
 def leave(login: Login, shop: Shop, merchant: Merchant) -> Response:
     """Leave the program
 

@@ -64,9 +64,9 @@ class OfferIn(schemas.Request):
     uses = schemas.Integer(least=1, most=100, load_default=1)
     per_person = schemas.Integer(least=1, most=1000, load_default=None, allow_none=True)
     valid_days = schemas.Integer(least=1, most=730, load_default=90)
-    shop_ids = schemas.Items(schemas.Id(), longest=50, load_default=None, allow_none=True)
+    shop_ids = schemas.Items(schemas.Id(), shortest=1, longest=50, load_default=None, allow_none=True)
     weekdays = schemas.Items(
-        schemas.Integer(least=1, most=7), longest=7, load_default=None, allow_none=True,
+        schemas.Integer(least=1, most=7), shortest=1, longest=7, load_default=None, allow_none=True,
         metadata={"description": "1 is Monday; null: every day"},
     )  # fmt: skip
     opens = _HOUR

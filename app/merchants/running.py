@@ -84,9 +84,14 @@ def resume(*, merchant: Merchant, by: str, at: datetime) -> None:
 
 
 def leave(*, merchant: Merchant, by: str, at: datetime) -> None:
-    """A merchant wants to leave: no new offers; what is promised runs out or moves. Twice is once."""
+    """A merchant wants to leave: no new offers; what is promised runs out or moves. Twice is once.
+
+    Raises PAUSED_BY_OPERATOR for who would end an operator's pause by leaving.
+    """
     if merchant.state in ("leaving", "left"):
         return
+    if merchant.state == "paused" and not _by_operator(by):
+        raise PAUSED_BY_OPERATOR(reason=merchant.pause_reason or "")
     merchant.state, merchant.leaving_at = "leaving", at
     session().flush()
     audit.write(actor=by, action="merchant.leave", object_type="merchant", object_id=merchant.id, at=at)

@@ -84,7 +84,10 @@ def accept(*, token: str, person_id: int, at: datetime) -> Staff:
 
 
 def dismiss_by(*, shop_id: int, person_id: int, by_person: int, by_role: str, at: datetime) -> None:
-    """End somebody's work from this moment on. Raises NOT_FOUND, FORBIDDEN, LAST_OWNER."""
+    """End somebody's work from this moment on, with the invitations that they made.
+
+    Raises NOT_FOUND, FORBIDDEN, LAST_OWNER.
+    """
     live = select(Staff).where(Staff.shop_id == shop_id, Staff.person_id == person_id, Staff.active_until.is_(None))
     standing = session().scalars(live.with_for_update()).first()
     if standing is None:
@@ -94,6 +97,8 @@ def dismiss_by(*, shop_id: int, person_id: int, by_person: int, by_role: str, at
     if standing.role == "owner":
         _another_owner(shop_id, person_id)
     standing.active_until = at
+    theirs = (Invitation.shop_id == shop_id, Invitation.made_by == person_id, Invitation.used_by.is_(None))
+    session().execute(update(Invitation).where(*theirs, Invitation.expires_at > at).values(expires_at=at))
     session().flush()
     _audit(f"person:{by_person}", "staff.dismiss", shop_id, {"person": person_id}, at)
 

@@ -109,10 +109,12 @@ def approve(*, offer_id: int, by: str, at: datetime, code: str | None = None) ->
         per_person=found.per_person,
         valid_days=found.valid_days,
     )
-    if found.shop_ids or found.weekdays or found.opens or found.blackout_days:
+    group = session().get_one(Merchant, found.merchant_id).group_code
+    if found.shop_ids or found.weekdays or found.opens or found.blackout_days or group:
         session().add(
             UseTerms(
                 item_id=item.id,
+                group_code=group,
                 shop_ids=found.shop_ids,
                 weekdays=found.weekdays,
                 opens=found.opens,

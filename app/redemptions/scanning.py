@@ -3,13 +3,14 @@ owe the merchant (``redeem_codes`` in migrations/sql/0015_scans.sql)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from app import ledger, merchants, people
-from app.db import command, run
+from app.db import command, read, run
 from app.errors import IDEMPOTENCY_CONFLICT, NOT_FOUND, STATE_CONFLICT, Declared, Kind, Refusal, declare
 from app.redemptions import picture, typed_code
 from app.redemptions.issuing import CODE_EXPIRED, standing_hash
@@ -167,7 +168,7 @@ def _ask(
     look: bool,
     scanned_at: datetime | None = None,
 ) -> Verdict:
-    mark, step = _mark(typed, scanned_at or at)
+    mark, step = _mark(typed, scanned_at or at, known=lambda: not look and _kept(staff_person_id, scan_id))
     values = {
         "mark": mark,
         "step": step,
@@ -209,7 +210,8 @@ def redeem_many(scans: Sequence[Scan], *, at: datetime) -> list[Verdict | Refusa
     asked: list[tuple[int, bytes, int | None]] = []
     for number, scan in enumerate(scans):
         try:
-            asked.append((number, *_mark(scan.typed, at)))
+            known = partial(_kept, scan.staff_person_id, scan.scan_id)
+            asked.append((number, *_mark(scan.typed, at, known=known)))
         except Refusal as refusal:
             answers[number] = refusal
     if asked:
@@ -250,15 +252,24 @@ def _judged(row: Any, scan_id: str) -> Verdict | Refusal:
     )
 
 
-def _mark(typed: str, at: datetime) -> tuple[bytes, int | None]:
-    """By what a code is looked up, and the step of a picture. A slip is told apart from a guess."""
+_KEPT = "select 1 from redemptions where staff_person_id = %(staff)s and scan_id = %(scan)s"
+
+
+def _kept(staff_person_id: int, scan_id: str) -> bool:
+    """Whether this clerk's scan stands already: its answer was lost, and the picture has changed since."""
+    return bool(read(_KEPT, {"staff": staff_person_id, "scan": scan_id}))
+
+
+def _mark(typed: str, at: datetime, *, known: Callable[[], bool]) -> tuple[bytes, int | None]:
+    """By what a code is looked up, and the step of a picture. A slip is told apart from a guess; an old picture is
+    looked up for a scan that is ``known`` only, to be answered the same again."""
     if len(typed) > LONGEST:
         raise CODE_FOREIGN()
     seen = picture.read(typed)
     if seen is not None:
         if not picture.genuine(seen):
             raise CODE_INVALID()
-        if not picture.fresh(seen, at):
+        if not picture.fresh(seen, at) and not known():
             raise CODE_STALE()
         return seen.mark, seen.step
     folded = typed_code.fold(typed)
@@ -288,7 +299,9 @@ def _details(outcome: str, facts: dict[str, Any] | None) -> dict[str, Any]:
 
 
 _UNDO_LOOK = """
-    select r.id, r.code_id, r.transfer_id, r.undone_at, r.redeemed_at, r.quantity, r.shop_id, c.state, c.order_id,
+    select r.id, r.code_id, r.transfer_id, r.undone_at, r.redeemed_at,
+           coalesce(r.scanned_at, r.redeemed_at) as counted_at,
+           r.quantity, r.shop_id, c.state, c.order_id,
            c.program_id
     from redemptions r join codes c on c.id = r.code_id where r.id = %(id)s and r.shop_id = %(shop)s
     for no key update of c, r
@@ -322,7 +335,7 @@ def undo(*, redemption_id: int, shop_id: int, staff_person_id: int, at: datetime
         raise UNDO_TOO_LATE()
     if found.state not in ("issued", "redeemed"):
         raise STATE_CONFLICT(state=found.state)
-    values = {"quantity": found.quantity, "code": found.code_id, "shop": shop_id, "redeemed": found.redeemed_at}
+    values = {"quantity": found.quantity, "code": found.code_id, "shop": shop_id, "redeemed": found.counted_at}
     run(_REOPEN, values)
     transfer_id = None
     if found.transfer_id is not None:

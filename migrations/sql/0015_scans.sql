@@ -178,7 +178,7 @@ begin
     ) as x (k, account, amount)
     where x.amount <> 0
   ), draft as (
-    select l.n, jsonb_build_object('p', l.program_id, 'r', 'redeem', 's', 'redemption:' || l.made_id, 'm', '{}',
+    select l.n, jsonb_build_object('p', l.program_id, 'r', 'redeem', 's', 'redemption:' || l.made_id, 'm', '{}'::jsonb,
                                    'l', jsonb_agg(jsonb_build_array(l.account, l.amount) order by l.lot_id, l.k)) as one
     from leg l group by l.n, l.made_id, l.program_id
   )
@@ -225,22 +225,24 @@ begin
            x.step, ('fine', null, null, (x.c).id, (x.c).title, (x.c).title_en, (x.c).settlement_fen, 1, 0, at,
                     (x.c).valid_until, (x.c).person_id, x.nickname, x.pseudonym)::scanned)::plain_scan), '{}') into spent
   from (
-    select w.*, c, p.nickname, p.pseudonym, count(*) over (partition by w.mark) as same_code,
-           count(*) over (partition by w.staff, w.scan) as same_scan
+    select w.*, c, p.nickname, p.pseudonym, count(*) over (partition by c.id) as same_code,
+           count(*) over (partition by w.staff, w.scan) as same_scan,
+           w.many = 1 and c.uses = 1 and c.cash_fen = 0 and s.daily_quota is null
+             and c.program_id = s.program_id and c.state = 'issued' and c.how = 'scan'
+             and exists (select from staff f where f.shop_id = w.shop and f.person_id = w.staff
+                           and f.active_from <= at and (f.active_until is null or f.active_until > at))
+             and not exists (select from redemptions r where r.staff_person_id = w.staff and r.scan_id = w.scan)
+             and scan_refusal(c, s, m, t, w.staff, 1, w.step, at, at at time zone 'Asia/Shanghai') is null as plain
     from unnest(marks, steps, shops, staffs, scans, pieces) with ordinality as w (mark, step, shop, staff, scan, many, n)
-    join codes c on c.id = any (found_codes) and c.code_hash >= w.mark
+    left join codes c on c.id = any (found_codes) and c.code_hash >= w.mark
       and c.code_hash < w.mark || '\xffffffffffffffffffffffffffffffffff'::bytea
-    join shops s on s.id = w.shop join merchants m on m.id = s.merchant_id
-    join persons p on p.id = w.staff
+    left join shops s on s.id = w.shop left join merchants m on m.id = s.merchant_id
+    left join persons p on p.id = w.staff
     left join orders o on o.id = c.order_id left join use_terms t on t.item_id = o.item_id
-    where w.many = 1 and c.uses = 1 and c.cash_fen = 0 and s.daily_quota is null
-      and c.program_id = s.program_id and c.state = 'issued' and c.how = 'scan'
-      and exists (select from staff f where f.shop_id = w.shop and f.person_id = w.staff
-                    and f.active_from <= at and (f.active_until is null or f.active_until > at))
-      and not exists (select from redemptions r where r.staff_person_id = w.staff and r.scan_id = w.scan)
-      and scan_refusal(c, s, m, t, w.staff, 1, w.step, at, at at time zone 'Asia/Shanghai') is null
-  ) x where x.same_code = 1 and x.same_scan = 1;
+  ) x where x.plain and x.same_code = 1 and x.same_scan = 1;
   if cardinality(spent) < cardinality(marks) and cardinality(marks) > 1 then
+    perform 1 from shop_days d where d.shop_id = any (shops) and d.day = (at at time zone 'Asia/Shanghai')::date
+    order by d.shop_id for update;
     perform 1 from accounts a where a.id in (
       select b.money_account_id from code_fundings f join budgets b on b.id = f.budget_id
       where f.code_id = any (found_codes)

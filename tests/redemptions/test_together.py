@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from app import redemptions
@@ -63,3 +64,26 @@ def test_plain_ones_together_book_what_each_books_alone(here: World, all_held: C
     assert len(kinds) == 4 and all(one == kinds[0] for one in kinds[1:])
     assert vouchers.money(here)["payable"] == 4 * first["payable"]
     assert all_held() == {}
+
+
+def test_a_picture_and_its_typed_code_at_once_are_one_use(here: World, all_held: Callable[[], dict[str, Any]]) -> None:
+    plain = vouchers.item(here, settlement_fen=151)
+    ((code, typed),) = vouchers.bought(here, here.people[0], plain)
+    text, _ = redemptions.picture_of(code_id=code, person_id=here.people[0], at=AT)
+    assert told(here, [(text, "a", 1), (typed, "b", 1)]) == ["151/0/False", "code_used"]
+    assert all_held() == {}
+
+
+def test_a_lost_answer_is_given_again_though_the_picture_has_changed(here: World) -> None:
+    plain = vouchers.item(here, settlement_fen=151)
+    (first, _), (second, _) = vouchers.bought(here, here.people[0], plain, quantity=2)
+    texts = [redemptions.picture_of(code_id=one, person_id=here.people[0], at=AT)[0] for one in (first, second)]
+    assert told(here, [(texts[0], "a", 1)]) == ["151/0/False"]
+    later = AT + timedelta(minutes=3)
+    scans = [Scan(text, here.shop_id, here.people[4], scan_id) for text, scan_id in zip(texts, "ab", strict=True)]
+    again, stale = redemptions.redeem_many(scans, at=later)
+    assert isinstance(again, redemptions.Verdict) and again.repeated
+    assert isinstance(stale, Refusal) and stale.code == "code_stale"
+    assert redemptions.redeem(
+        typed=texts[0], shop_id=here.shop_id, staff_person_id=here.people[4], scan_id="a", at=later
+    ).repeated
