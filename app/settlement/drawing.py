@@ -81,6 +81,12 @@ def draw(*, program: Program, merchant_id: int, period: Period, actor: str, at: 
     return _draw(merchant, "period", period.key, period.starts, period.ends, actor, at)
 
 
+def _window_is_over(program_id: int, at: datetime) -> bool:
+    """Whether a program that is wound up lets nobody redeem new promises: its window has ended."""
+    ended = "select 1 from windups where program_id = %(p)s and ends_at <= %(at)s"
+    return bool(run(ended, {"p": program_id, "at": at}))
+
+
 def draw_final(*, program: Program, merchant_id: int, actor: str, at: datetime) -> Drawn | None:
     """The last statement of a merchant who leaves, when all that was promised is settled or over.
 
@@ -90,7 +96,7 @@ def draw_final(*, program: Program, merchant_id: int, actor: str, at: datetime) 
     standing = _standing(merchant.id, FINAL)
     if standing is not None:
         return Drawn(standing, False)
-    if merchant.state not in ("leaving", "left") and program.no_awards_from is None:
+    if merchant.state not in ("leaving", "left") and not _window_is_over(program.id, at):
         raise STATE_CONFLICT(state=merchant.state)
     open_ends = {name: str(count) for name, count in unfinished(merchant.id, at=at).items() if count}
     if open_ends:

@@ -24,8 +24,8 @@ _FLUSH_EVERY = 500
 @lru_cache(maxsize=4096)
 def neutral(cell: str) -> str:
     """A text that no spreadsheet runs."""
-    harmless = "'" + cell if _DANGEROUS.match(cell) else cell
-    return _UNPRINTABLE.sub("", harmless)
+    printable = _UNPRINTABLE.sub("", cell)  # first: what is left must not begin as a formula
+    return "'" + printable if _DANGEROUS.match(printable) else printable
 
 
 def write_csv(out: IO[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:

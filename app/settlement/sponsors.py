@@ -26,10 +26,11 @@ _MONEY = """
     from budgets b join sponsors s on s.id = b.sponsor_id join accounts m on m.id = b.money_account_id
     left join lateral (
       select sum(e.amount) filter (where t.reason = 'deposit') as deposits,
-             -sum(e.amount) filter (where t.reason in ('redeem', 'redeem.undo', 'settlement.correct')) as redeemed,
+             -sum(e.amount) filter (where t.reason in ('redeem', 'redeem.undo', 'redeem.fraud', 'settlement.correct'))
+                as redeemed,
              -sum(e.amount) filter (where t.reason like 'gift%%' or t.reason like 'welfare%%') as given,
              -sum(e.amount) filter (where t.reason = 'sponsor.return') as returned,
-             -sum(e.amount) filter (where t.reason in ('redeem', 'redeem.undo', 'settlement.correct')
+             -sum(e.amount) filter (where t.reason in ('redeem', 'redeem.undo', 'redeem.fraud', 'settlement.correct')
                                       and z.state is null) as unlisted,
              -sum(e.amount) filter (where z.state in ('draft', 'issued')) as drawn,
              -sum(e.amount) filter (where z.state in ('approved', 'carried')) as approved,

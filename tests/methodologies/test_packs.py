@@ -25,7 +25,7 @@ MASS = {
 }  # fmt: skip
 CREDITS = {
     "walking", "rush-hour-avoidance", "off-peak-charging", "attendance", "daily-check-in", "quiz", "photo",
-    "green-consumption",
+    "green-consumption", "no-bottled-water",
 }  # fmt: skip
 LIBRARY = {report.key: report for _, report in reports()}
 

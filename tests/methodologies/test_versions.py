@@ -208,7 +208,7 @@ def test_the_library_is_published_once(db_session: Session) -> None:
     assert methodologies.calculate(version, {"energy_kwh": "7.78"}, "CN-SC").counted_mg == 6_096_330
     rows = methodologies.listing()
     assert {row["state"] for row in rows} == {"published"}
-    assert len({row["key"] for row in rows}) == 26
+    assert len({row["key"] for row in rows}) == 27
 
 
 def test_a_changed_built_in_pack_is_refused_but_its_end_may_be_told(
