@@ -70,8 +70,9 @@ def approve(*, approval_id: int, checker: str, at: datetime) -> Approval:
 
 
 def reject(*, approval_id: int, checker: str, text: str, at: datetime) -> Approval:
-    """Reject with words for the maker. Raises as :func:`approve`."""
-    request = _pending(approval_id, checker, at)
+    """Reject with words for the maker, also when its time is over: what waits for it must end. Raises as
+    :func:`approve`, but for that."""
+    request = _pending(approval_id, checker, at, also_expired=True)
     request.checker, request.state, request.decided_at, request.decision_text = checker, "rejected", at, text
     _audit(request, checker, "reject", at)
     return request
@@ -90,14 +91,14 @@ def execute(*, approval_id: int, action: str, payload: dict[str, Any], at: datet
         raise STATE_CONFLICT(state=request.state)
     if request.payload_hash != audit.digest(payload):
         raise APPROVAL_CHANGED()
-    if at - request.asked_at > VALID_FOR:
+    if at - request.asked_at > VALID_FOR and not also_expired:
         raise APPROVAL_EXPIRED()
     request.state, request.executed_at, request.executed_hash = "executed", at, audit.digest(payload)
     _audit(request, request.checker or "", "execute", at)
     return request
 
 
-def _pending(approval_id: int, checker: str, at: datetime) -> Approval:
+def _pending(approval_id: int, checker: str, at: datetime, *, also_expired: bool = False) -> Approval:
     request = session().get(Approval, approval_id, with_for_update=True)
     if request is None:
         raise NOT_FOUND(approval=str(approval_id))
