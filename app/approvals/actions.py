@@ -91,7 +91,7 @@ def execute(*, approval_id: int, action: str, payload: dict[str, Any], at: datet
         raise STATE_CONFLICT(state=request.state)
     if request.payload_hash != audit.digest(payload):
         raise APPROVAL_CHANGED()
-    if at - request.asked_at > VALID_FOR and not also_expired:
+    if at - request.asked_at > VALID_FOR:
         raise APPROVAL_EXPIRED()
     request.state, request.executed_at, request.executed_hash = "executed", at, audit.digest(payload)
     _audit(request, request.checker or "", "execute", at)
@@ -106,7 +106,7 @@ def _pending(approval_id: int, checker: str, at: datetime, *, also_expired: bool
         raise MAKER_IS_CHECKER()
     if request.state != "pending":
         raise STATE_CONFLICT(state=request.state)
-    if at - request.asked_at > VALID_FOR:
+    if at - request.asked_at > VALID_FOR and not also_expired:
         raise APPROVAL_EXPIRED()
     return request
 
