@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.db import connection
 from jobs.proofs import cli as proofs_cli
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from jobs.rescue import rescue_stalled
 
 
@@ -65,7 +65,4 @@ def rescue() -> None:
 @with_appcontext
 def drain() -> None:
     """Deliver all waiting events now, in this process."""
-    total = 0
-    while seen := relay_once():
-        total += seen
-    click.echo(f"delivered {total}")
+    click.echo(f"delivered {relay_all()}")

@@ -61,6 +61,14 @@ def relay_once(listeners: Sequence[Listener] = LISTENERS, *, limit: int = BATCH)
     return len(seen)
 
 
+def relay_all() -> int:
+    """Deliver batch after batch until nothing waits; answers how many events were seen."""
+    count = 0
+    while seen := relay_once():
+        count += seen
+    return count
+
+
 def _claim(limit: int) -> list[Event]:
     rows = connection().execute(_CLAIM, {"limit": limit}).all()
     return [Event(*row) for row in rows]

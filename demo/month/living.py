@@ -11,7 +11,7 @@ from app.config import Settings
 from app.db import session, transaction
 from app.funding import Budget
 from demo.month import contests, crowd, days, growing, meets, speaking
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 
 FEN = 20_000_000  # what the sponsor of each program adds for the month
 Told = Callable[[str, int, int], None]
@@ -22,10 +22,12 @@ def live(settings: Settings, *, seed: int, count: int, first: date, last: date, 
     _fund(seed, first)
     told("people", 0, 1)
     everybody = crowd.gather(settings, seed=seed, count=count, first=first)
+    told("people", 1, 1)
     told("contests", 0, 1)
     contests.open_all(everybody, seed=seed, first=first, last=last)
     growing.prepare(everybody, first=first)
     speaking.prepare(seed=seed, first=first)
+    told("contests", 1, 1)
     length = (last - first).days + 1
     for number in range(length):
         told("days", number, length)
@@ -35,19 +37,13 @@ def live(settings: Settings, *, seed: int, count: int, first: date, last: date, 
         growing.quiz_day(everybody, seed=seed, on=on)
         speaking.day(settings, everybody, seed=seed, on=on, first=first)
         meets.settle_all(at=day_start(on) + timedelta(days=1))
-        deliver()
+        relay_all()
     told("days", length, length)
     after = day_start(last) + timedelta(days=4)
     contests.settle_all(seed=seed, at=after)
     growing.grow_up(everybody, at=after + timedelta(hours=1))
-    deliver()
+    relay_all()
     return everybody
-
-
-def deliver() -> None:
-    """Let the listeners hear what happened, as the worker would."""
-    while relay_once():
-        pass
 
 
 def _fund(seed: int, first: date) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import clock, operators, people, programs
 from app.db import run, transaction
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import given, world
 from tests.contest import field
 from tests.contest.field import CLOSED, START, live, ride, settle, toml
@@ -41,11 +41,6 @@ def alice(city: World, phone_of: Callable[[str], Phone]) -> Any:
         yield phone, person
 
 
-def relay() -> None:
-    while relay_once():
-        pass
-
-
 def test_look_take_part_see_my_place_and_the_result(city: World, alice: Any) -> None:
     phone, person = alice
     race = live(city, toml(prizes=field.RANKS.format(first=1, last=1, credits=50)
@@ -60,7 +55,7 @@ def test_look_take_part_see_my_place_and_the_result(city: World, alice: Any) -> 
     field.join(city, *city.people, at=NOW)
     for who, km in ((person, "12"), (city.people[0], "30"), (city.people[1], "8")):
         ride(city, who, 17, km)
-    relay()
+    relay_all()
     page = phone.get(f"{path}/metro-week").json
     me = page["me"]
     assert (me["enrolled"], me["rank"], me["value"], page["total"]) == (True, 2, "12000", 3)
@@ -92,12 +87,12 @@ def test_whoever_opts_out_is_gone_from_the_page_at_once(city: World, alice: Any)
     field.join(city, person, city.people[0], at=NOW)
     ride(city, person, 17, "12")
     ride(city, city.people[0], 17, "30")
-    relay()
+    relay_all()
     path = f"/programs/{city.code}/challenges/metro-week"
     assert len(phone.get(path).json["top"]) == 2
     with transaction():
         people.put(person_id=city.people[0], at=NOW, **{**given.PROFILE, "on_boards": False})
-    relay()
+    relay_all()
     page = phone.get(path).json
     assert [line["rank"] for line in page["top"]] == [2] and page["me"]["rank"] == 2
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app import clock, leaderboards, programs, records, teams
 from app.clock import SHANGHAI
 from app.db import run, transaction
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.contest.field import START, ride
 from tests.edges.conftest import Phone, phone_of, wechat
@@ -38,11 +38,6 @@ def alice(city: World, phone_of: Callable[[str], Phone]) -> Any:
         yield phone, person
 
 
-def relay() -> None:
-    while relay_once():
-        pass
-
-
 def found(city: World, kind: str, *people: int, at: datetime = START - timedelta(days=3)) -> int:
     with transaction():
         made = teams.found(program_id=city.program_id, person_id=people[0], kind=kind, name="", at=at)
@@ -62,7 +57,7 @@ def test_teams_stand_against_each_other_with_what_their_members_did_while_in_the
     with transaction():
         teams.leave(team_id=mine, person_id=one, at=START + timedelta(days=1, hours=12))
     gone = ride(city, one, 18, "10", hour=6)
-    relay()
+    relay_all()
     page = phone.get(f"/programs/{city.code}/boards/team/grams/month").json
     assert [line["rank"] for line in page["lines"]] == [1, 2] and page["total"] == 2
     assert page["lines"][0]["name"] == f"小队{mine}"
@@ -73,7 +68,7 @@ def test_teams_stand_against_each_other_with_what_their_members_did_while_in_the
     first = run("select min(id) as id from records where person_id = %(p)s", {"p": one})[0].id
     with transaction():
         records.reverse(record_id=first, code="error", words="", by="operator:wu", at=NOW)
-    relay()
+    relay_all()
     assert phone.get(f"/programs/{city.code}/boards/team/grams/month").json["me"]["rank"] == 2
     assert gone and phone.get(f"/programs/{city.code}/boards/team/litres/month").status_code == 404
 
@@ -84,7 +79,7 @@ def test_rebuilt_scores_of_teams_are_the_same(city: World) -> None:
     found(city, "team", three)
     for person, km in ((one, "4"), (two, "9"), (three, "11")):
         ride(city, person, 17, km)
-    relay()
+    relay_all()
     query = "select * from scores where subject_kind = 'team' order by period_kind, period_key, subject_id"
     before = [tuple(row) for row in run(query)]
     assert before
@@ -102,7 +97,7 @@ def test_friends_see_each_other_and_nobody_else_does(city: World, alice: Any) ->
     for who, km in ((person, "10"), (one, "20"), (two, "5"), (three, "30")):
         ride(city, who, 17, km)
     run("update persons set on_boards = false where id = %(p)s", {"p": two})
-    relay()
+    relay_all()
     board = phone.get(f"/teams/{group}/boards/grams/week").json
     assert [(line["rank"], line["mine"]) for line in board["lines"]] == [(1, False), (2, True)]
     assert int(board["total_score"]) == sum(int(line["score"]) for line in board["lines"])
@@ -118,7 +113,7 @@ def test_the_history_names_each_closed_period_with_my_place(city: World, alice: 
     for day in (16, 17):
         ride(city, person, day, "10")
         ride(city, one, day, "20" if day == 16 else "5")
-    relay()
+    relay_all()
     with transaction():
         leaderboards.freeze_due(at=START + timedelta(days=4), program_id=city.program_id)
     path = f"/programs/{city.code}/boards/person/grams/day/history"
@@ -145,7 +140,7 @@ def test_midnight_turns_every_board_without_a_gap(city: World, phone_of: Callabl
                 at=edge - timedelta(hours=1),
             )
         assert taken.state == "counted"
-        relay()
+        relay_all()
     keys = {"day": "2026-12-31", "month": "2026-12", "season": "2026-Q4", "week": "2026-W53"}
     for microseconds in (-1_000, 0, 1_000):
         with clock.frozen(edge + timedelta(microseconds=microseconds)):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app import challenges, records
 from app.db import run, transaction
 from app.errors import Refusal
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.contest import field
 from tests.contest.field import CLOSED, END, START, balance, join, live, ranks, ride, settle, toml, wins
@@ -22,11 +22,6 @@ from tests.world import World
 def city(db_session: Session) -> World:
     with transaction():
         return world.build(people=4, at=START - timedelta(days=20))
-
-
-def relay() -> None:
-    while relay_once():
-        pass
 
 
 def standing(challenge: Any, person: int) -> Any:
@@ -44,7 +39,7 @@ def test_a_race_is_ranked_by_kilometres_and_its_first_two_are_paid_from_the_rese
     ride(city, two, 18, "30")
     ride(city, three, 19, "7")
     ride(city, three, 15, "400")  # before it began
-    relay()
+    relay_all()
     assert standing(race, two).value == 30_000
     assert challenges.around(race, one).line.rank == 2  # type: ignore[union-attr]
     had = balance(city, two)
@@ -200,7 +195,7 @@ def test_what_was_put_in_goes_with_who_withdraws(city: World) -> None:
     ride(city, two, 17)
     with transaction():
         challenges.withdraw(program_id=city.program_id, code="metro-week", person_id=one, at=END - timedelta(hours=1))
-    relay()
+    relay_all()
     assert challenges.around(race, one).line is None
     settle(race)
     assert [subject for subject, _ in ranks(race)] == [two]
@@ -260,7 +255,7 @@ def test_a_record_reversed_before_the_settlement_does_not_count(city: World) -> 
     wrong = ride(city, one, 17, "60")
     ride(city, two, 17, "10")
     reverse(wrong, at=END)
-    relay()
+    relay_all()
     assert challenges.around(race, one).line is None
     settle(race)
     assert [subject for subject, _ in ranks(race)] == [two]
@@ -283,12 +278,12 @@ def test_a_record_reversed_after_the_prize_was_paid_takes_it_back_and_the_list_s
     wrong = ride(city, one, 17, "60")
     ride(city, two, 17, "50")
     ride(city, three, 17, "10")
-    relay()
+    relay_all()
     settle(race)
     published = ranks(race)
     had = balance(city, one)
     reverse(wrong)
-    relay()
+    relay_all()
     jobs = run("select args from procrastinate_jobs where task_name = 'challenges.correct'")
     assert [job.args for job in jobs] == [{"challenge_id": race.id, "person_ids": [one]}]
     assert correct(race, one) == 1 and correct(race, one) == 0  # twice is once
@@ -340,7 +335,7 @@ def test_an_appeal_granted_after_the_settlement_pays_as_of_the_day(city: World) 
     assert wins(goal) == {}
     with transaction():
         records.restore(record_id=record, by="operator:lin", at=CLOSED + timedelta(days=1))
-    relay()
+    relay_all()
     assert correct(goal, one) == 1
     assert wins(goal) == {one: (30, "paid")}
     assert challenges.verify(goal.id) == (True, [])
@@ -372,7 +367,7 @@ def test_the_ranks_are_the_same_without_redis(city: World, redis: Any) -> None:
     join(city, one, two, three)
     for person, km in ((one, "3"), (two, "5"), (three, "5")):
         ride(city, person, 17, km)
-    relay()
+    relay_all()
     shown = challenges.top(race, offset=0, limit=10)
     mine = challenges.around(race, one)
     redis.flushdb()

@@ -12,7 +12,7 @@ from app import challenges, programs, records, teams
 from app.db import run, session, transaction
 from app.errors import Refusal
 from app.programs.models import Membership
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.contest import field
 from tests.contest.field import END, START, join, live, ranks, ride, settle, toml, wins
@@ -108,8 +108,7 @@ def test_org_units_of_under_five_are_not_shown_and_per_head_divides_by_who_put_i
     join(city, *city.people)
     for number, person in enumerate(city.people):
         ride(city, person, 17, "10" if number < 5 else "60")
-    while relay_once():
-        pass
+    relay_all()
     found = run("select * from challenges where id = %(id)s", {"id": contest.id})[0]
     assert challenges.top(found, offset=0, limit=10)[0] == 1
     mine = challenges.standing(found, city.people[0])

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import clock, grove, operators, programs, records
 from app.db import run, transaction
 from app.errors import Refusal
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.contest.field import START, balance, ride
 from tests.edges.conftest import Phone, phone_of, wechat
@@ -55,11 +55,6 @@ def plant(city: World, person: int, shape: str = "ginkgo", at: Any = NOW) -> Any
         return grove.plant(program_id=city.program_id, person_id=person, shape=shape, at=at)[0]
 
 
-def relay() -> None:
-    while relay_once():
-        pass
-
-
 def mine(city: World, person: int) -> grove.Growth:
     found = grove.in_force(city.program_id)
     assert found is not None
@@ -72,13 +67,13 @@ def test_it_grows_by_my_own_verified_grams_and_what_is_over_goes_on(city: World)
     record = ride(city, one, 16, "5")
     ride(city, other, 16, "40")  # another's
     ride(city, one, 14, "1", kind="citizen")  # self-declared
-    relay()
+    relay_all()
     mg = run("select counted_mg from reductions where record_id = %(r)s", {"r": record})[0].counted_mg
     grown = mine(city, one)
     assert (grown.verified_mg, grown.free_mg) == (mg, mg)
     assert grown.growing is not None and mg < 3_000_000
     ride(city, one, 17, "30")
-    relay()
+    relay_all()
     grown = mine(city, one)
     assert grown.growing is None and grown.trees[0].certificate_no.startswith("T")
     assert grown.free_mg == grown.verified_mg - 3_000_000 > 0
@@ -107,7 +102,7 @@ def test_acts_taken_back_shrink_it_and_leave_a_full_grown_one(city: World) -> No
     one = city.people[0]
     plant(city, one)
     record = ride(city, one, 16, "30")
-    relay()
+    relay_all()
     with transaction():
         records.reverse(record_id=record, code="fraud", words="", by="operator:wu", at=NOW)
     grown = mine(city, one)
@@ -123,7 +118,7 @@ def test_a_full_grown_tree_becomes_a_gift_of_the_sponsor_once(city: World) -> No
     with pytest.raises(Refusal, match="tree_not_full"):
         give(tree.id, one)
     ride(city, one, 16, "30")
-    relay()
+    relay_all()
     before = balance(city, one)
     given = give(tree.id, one)
     assert give(tree.id, one).gift_id == given.gift_id
@@ -145,7 +140,7 @@ def test_without_a_sponsors_money_the_certificate_stays_and_nothing_moves(db_ses
         grove.put(program_id=poor.program_id, content=grove.parse(TOML), actor="operator:lin", at=START)
     tree = plant(poor, poor.people[0])
     ride(poor, poor.people[0], 16, "30")
-    relay()
+    relay_all()
     with pytest.raises(Refusal, match="no_gifts_now"):
         give(tree.id, poor.people[0])
     assert run("select 1 from awards where reason = 'tree'") == [] and run("select 1 from gifts") == []
@@ -163,11 +158,11 @@ def test_the_game_by_phone(city: World, phone_of: Callable[[str], Phone]) -> Non
         assert phone.post(f"{path}/trees", {"shape": "ginkgo"}).status_code == 201
         assert phone.post(f"{path}/trees", {"shape": "ginkgo"}).status_code == 200
         ride(city, person, 16, "5")
-        relay()
+        relay_all()
         growing = phone.get(path).json["growing"]
         assert 0 < growing["percent"] < 100
         ride(city, person, 17, "30")
-        relay()
+        relay_all()
         tree = phone.get(path).json["collection"][0]
         shown = phone.get(f"/trees/certificates/{tree['certificate_no'].lower()}").json
         assert (shown["number"], shown["mg"], shown["gift_no"]) == (tree["certificate_no"], "3000000", None)

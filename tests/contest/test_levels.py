@@ -16,7 +16,7 @@ from app.db import run, session, transaction
 from app.errors import Refusal
 from app.funding.models import Boost
 from jobs import contest
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.contest.field import START, balance, ride
 from tests.edges.conftest import Phone, phone_of, wechat
@@ -68,8 +68,7 @@ def city(db_session: Session) -> World:
 def work(at: datetime = NOW) -> None:
     """The relay and the jobs that it defers."""
     with clock.frozen(at):
-        while relay_once():
-            pass
+        relay_all()
         jobs = run("delete from procrastinate_jobs where task_name = 'levels.reward' returning args")
         for job in jobs:
             with transaction():

@@ -16,7 +16,7 @@ from app.checkins import rules, streaks
 from app.checkins.rules import Milestone
 from app.db import connection, transaction
 from app.errors import Refusal
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import given, world
 from tests.flows.conftest import Citizen
 from tests.world import World
@@ -251,23 +251,18 @@ def _month(here: World, at: datetime) -> checkins.Calendar:
     return found
 
 
-def _deliver() -> None:
-    while relay_once():
-        pass
-
-
 def test_a_check_in_taken_back_shortens_and_an_appeal_restores_the_streak(here: World) -> None:
     found = [come(here, NOON + day * DAY) for day in range(5)]
     now = NOON + 4 * DAY + timedelta(hours=1)
     third = found[2].record_id or 0
     with transaction():
         records.reverse(record_id=third, code="fraud", words="x", by="operator:x", at=now)
-    _deliver()
+    relay_all()
     assert streak(here, now).length == 2
     assert {day.day.day: day.state for day in _month(here, now).days}[4] == "void"
     with transaction():
         records.restore(record_id=third, by="operator:x", at=now)
-    _deliver()
+    relay_all()
     assert streak(here, now).length == 5
     with transaction():
         checkins.recount(person_id=here.people[0], program_id=here.program_id, at=now)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import clock, people, programs
 from app.db import transaction
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import given, world
 from tests.edges.conftest import Phone, phone_of, wechat
 from tests.world import World
@@ -89,8 +89,7 @@ def agree_to_all(person_id: int) -> None:
 
 def deliver() -> None:
     """What the worker does between two looks: bring facts to the boards."""
-    while relay_once():
-        pass
+    relay_all()
 
 
 def ride(town: World, reference: str = "ride-1", *, day: int = 24, km: Any = "8.5", **changes: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from app.clock import business_day
 from app.db import session, transaction
 from app.funding.models import Budget
 from app.records import reviews
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import cash, given, shelf, world
 from tests.contest import lived
 from tests.daily import lived as daily
@@ -221,8 +221,7 @@ def _approved(here: World) -> None:
 
 
 def _boards(here: World) -> None:
-    while relay_once():
-        pass
+    relay_all()
     with transaction():
         for metric in ("mg", "credits"):
             board = leaderboards.board_of(

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from app import leaderboards, records, vehicles
 from app.db import connection, transaction
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.races.crowd import at_once, codes, fine
 from tests.world import AT, World
@@ -97,8 +97,7 @@ def test_redis_flushed_under_load_and_one_command_puts_the_boards_right(crowd: A
                 world.take(city, person, occurred_at=starts, ended_at=starts + timedelta(minutes=30))
     relays = [partial(_deliver, number) for number in range(3)]
     at_once(crowd, *relays)
-    while relay_once():
-        pass
+    relay_all()
     credits = count("select coalesce(sum(balance), 0) from accounts where kind = 'wallet'")
     with transaction():
         assert leaderboards.check() == []

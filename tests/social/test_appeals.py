@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import appeals, orders, records
 from app.db import connection, transaction
 from app.errors import Refusal
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.races.crowd import at_once, codes, fine
 from tests.world import AT, World
@@ -68,12 +68,10 @@ def test_a_granted_appeal_gives_back_credits_and_boards_as_of_the_day_of_the_act
     with transaction():
         orders.place(person_id=city.people[0], client_ref="o", wish=orders.Wish(city.item_id, 1, 100), at=AT)
         records.reverse(record_id=record, code="fraud", words="核实不符", by=OPS, at=AT)
-    while relay_once():
-        pass
+    relay_all()
     assert one("select debt_credits from wallets where person_id = :p", p=city.people[0]) == 100
     answered(asked(city, record), at=AT + timedelta(days=2))
-    while relay_once():
-        pass
+    relay_all()
     restored = one("select id from records where supersedes_id = :r", r=record)
     assert one("select local_date = (select local_date from records where id = :r) from records where id = :n",
                r=record, n=restored)  # fmt: skip

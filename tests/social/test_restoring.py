@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app import appeals, checkins, clock, records, teams
 from app.clock import SHANGHAI
 from app.db import connection, transaction
-from jobs.relay import relay_once
+from jobs.relay import relay_all
 from tests import world
 from tests.contest import field
 from tests.world import World
@@ -28,8 +28,7 @@ def here(db_session: Session) -> World:
 
 def hear() -> None:
     with clock.frozen(NOW):
-        while relay_once():
-            pass
+        relay_all()
 
 
 def all_of(sql: str, **values: Any) -> list[Any]:
