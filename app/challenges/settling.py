@@ -96,7 +96,7 @@ def _freeze(found: Challenge, as_of: datetime) -> None:
     scoring.standings(found.id)
     run("analyze challenge_parts")
     run(_RESULTS, {"id": found.id})
-    for prize in found.prizes:
+    for prize in sorted(found.prizes, key=lambda one: one.get("rank_from", 0)):
         _win(found, prize)
     changed = [row.person_id for row in run(_CHANGED_SINCE, {"id": found.id})]
     for number in range(0, len(changed), BATCH):
@@ -107,7 +107,8 @@ def _freeze(found: Challenge, as_of: datetime) -> None:
 
 
 # Who of a ranked subject gets its prize: the person itself; the members of a team at the end who put something in;
-# whoever put something in for an org-unit, once for its best.
+# whoever put something in for an org-unit, once for its best: with a better rank's prize there is none for another
+# org-unit (the better ranks come first), for the reserve holds one a person.
 _WINNERS = """
     insert into challenge_wins (challenge_id, person_id, prize_no, subject_id, value, credits, state)
     select distinct on (p.person_id) c.id, p.person_id, %(no)s::bigint, r.subject_id, r.value, %(credits)s::bigint,
@@ -119,6 +120,10 @@ _WINNERS = """
       and (c.kind <> 'team' or exists (
         select from team_members m where m.team_id = r.subject_id and m.person_id = p.person_id and m.kind = 'team'
           and m.joined_at <= c.ends_at and (m.left_at is null or m.left_at > c.ends_at)))
+      and (c.kind <> 'unit' or %(rank_from)s::bigint is null or not exists (
+        select from challenge_wins w cross join lateral jsonb_array_elements(c.prizes) q
+        where w.challenge_id = c.id and w.person_id = p.person_id and (q->>'no')::bigint = w.prize_no
+          and q ? 'rank_from'))
     order by p.person_id, r.rank
     on conflict do nothing
 """
@@ -152,6 +157,8 @@ def _pay(found: Challenge, at: datetime) -> int:
         return 0
     done = funding.award([request(found, row.person_id, row.prize_no, row.credits, at) for row in rows], at=at)
     people, numbers = [row.person_id for row in rows], [row.prize_no for row in rows]
+    if any(one.state != "paid" for one in done):
+        raise RuntimeError(f"challenge {found.id}: its reserve does not hold what it promised")
     awards = [one.award_id for one in done]
     run(_PAID, {"id": found.id, "people": people, "prizes": numbers, "awards": awards})
     tell(found, people, numbers, at)

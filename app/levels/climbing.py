@@ -97,17 +97,21 @@ def _log(program_id: int, moved: Sequence[tuple[Any, int]], cause: str, at: date
 
 
 _TO_REVIEW = """
-    select l.person_id from person_levels l where l.program_id = %(program)s and l.person_id > %(after)s
-    order by l.person_id limit %(limit)s
+    select x.person_id from (
+      select m.person_id from memberships m where m.program_id = %(program)s and m.state = 'active'
+      union select l.person_id from person_levels l where l.program_id = %(program)s) x
+    where x.person_id > %(after)s order by x.person_id limit %(limit)s
 """
 
 
 def review(*, program_id: int, after: int, at: datetime) -> tuple[int, int]:
-    """Some persons' levels by the twelve months up to now, down too; answers the last of them (0 at the end) and how
-    many changed. On the first of a month, in batches, each a transaction."""
+    """Some members' levels by the twelve months up to now, down too, with the bonuses and badges of a new file for who
+    has done nothing since; answers the last of them (0 at the end) and how many changed. On the first of a month, in
+    batches, each a transaction."""
     people = [row.person_id for row in run(_TO_REVIEW, {"program": program_id, "after": after, "limit": BATCH})]
     if not people:
         return 0, 0
+    later.defer(later.LEVEL_REWARDS, program_id=program_id, person_ids=people, taken=False)
     return people[-1], refresh(program_id, people, cause="aged", at=at)
 
 

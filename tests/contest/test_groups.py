@@ -118,6 +118,27 @@ def test_org_units_of_under_five_are_not_shown_and_per_head_divides_by_who_put_i
     assert set(wins(contest)) == set(city.people[:5])
 
 
+def test_whoever_put_in_for_two_org_units_has_the_better_one_s_prize_and_the_reserve_is_enough(city: World) -> None:
+    with transaction():
+        program = programs.by_code(city.code)
+        city.people += [world.join(program, at=START - timedelta(days=20)) for _ in range(2)]
+    first, second = units(city, 5, 5)
+    prizes = field.RANKS.format(first=2, last=2, credits=20) + field.RANKS.format(first=1, last=1, credits=50)
+    contest = live(city, toml("unit", more='capacity = 10\nunits = "district"', prizes=prizes))
+    assert contest.reserved == 10 * 50
+    join(city, *city.people)
+    for number, person in enumerate(city.people):
+        ride(city, person, 17, "10" if number < 5 else "5")
+    run("update memberships set org_unit_id = %(u)s where person_id = any(%(p)s)", {"u": second, "p": city.people[:5]})
+    for person in city.people[:5]:
+        ride(city, person, 18, "2")
+    settle(contest)
+    assert ranks(contest) == [(first, 50_000), (second, 35_000)]
+    assert wins(contest) == {person: (50 if n < 5 else 20, "paid") for n, person in enumerate(city.people)}
+    assert run("select count(*) as n from awards where state = 'pending'")[0].n == 0
+    assert challenges.verify(contest.id) == (True, [])
+
+
 def test_whoever_moves_in_the_middle_leaves_what_was_put_in(city: World) -> None:
     large, other = units(city, 7, 1)
     contest = live(city, toml("unit", more='capacity = 8\nunits = "district"'))

@@ -162,6 +162,40 @@ def test_levels_age_only_with_the_month(city: World) -> None:
     assert balance(city, one) > 0  # an aged level keeps what it has paid
 
 
+def test_a_bonus_that_was_lost_by_age_stays_when_another_act_is_taken_back(city: World) -> None:
+    one = city.people[0]
+    ride(city, one, 16, "10")
+    small = ride(city, one, 17, "1")
+    work()
+    paid = balance(city, one)
+    later = datetime(2027, 11, 1, 1, tzinfo=SHANGHAI)
+    with clock.frozen(later):
+        assert contest.review_on_the_first() == 1
+    with transaction():
+        records.reverse(record_id=small, code="fraud", words="", by="operator:wu", at=later)
+    work(later)
+    assert level(one) == 0
+    assert [row.taken_back for row in run("select taken_back from level_bonuses")] == [False]
+    assert balance(city, one) > paid - 20, "only the small act's own credits went"
+
+
+def test_a_new_file_reaches_by_the_review_who_has_done_nothing_since(db_session: Session) -> None:
+    with transaction():
+        here = world.build(people=2, at=START - timedelta(days=20))
+    one = here.people[0]
+    ride(here, one, 16, "10")
+    with clock.frozen(NOW):
+        relay_all()
+    with transaction():
+        levels.put(program_id=here.program_id, content=levels.parse(TOML), actor="operator:lin", at=NOW)
+    assert level(one) == 0
+    with clock.frozen(NOW):
+        assert contest.review_levels() == 1
+    work()
+    assert (level(one), badges(one)) == (1, {"first-ride"})
+    assert [row.round for row in run("select round from level_bonuses")] == [0]
+
+
 def test_badges_of_days_count_days(city: World) -> None:
     one = city.people[0]
     for day in (16, 16, 17):
