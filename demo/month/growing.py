@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 
-from app import grove, learning, levels, programs
+from app import grove, learning, levels, memo, programs
 from app.clock import day_start
 from app.db import run, session, transaction
 from app.errors import Refusal
@@ -117,8 +117,9 @@ def grow_up(everybody: Sequence[Somebody], *, at: datetime) -> None:
     mine = [one.person_id for one in crowd.of(CITY.code, everybody)]
     program_id = programs.by_code(CITY.code).id
     with transaction():
-        if levels.in_force(program_id) is None:
+        if not run("select 1 from level_sets where program_id = %(p)s", {"p": program_id}):
             levels.put(program_id=program_id, content=levels.parse(LEVELS), actor=BY, at=at)
+    memo.forget()  # a listener may have seen a moment ago that there are no levels
     for start in range(0, len(mine), IN_ONE_GO):
         some = mine[start : start + IN_ONE_GO]
         with transaction():
